@@ -1,0 +1,1 @@
+"""Augmentations: batched tensor functions, random per sample, one file per modality."""

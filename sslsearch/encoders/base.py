@@ -1,0 +1,47 @@
+"""The contract of an encoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from sslsearch.values import Batch, Encoded
+
+
+class Encoder(nn.Module, ABC):
+    """Batch -> one vector per token and one per sample.
+
+    A subclass is registered with `@register("encoder", modality=…)` and built as
+    `Encoder(spec: InputSpec, *, knobs…)`. N tokens; C = maskable channels (1 where the channels of
+    a token cannot be hidden apart); P = input numbers that one token covers in one channel.
+
+    Attributes:
+        width: D of the tokens.
+        pooled_width: width of the pooled vector (what probes and users see).
+        patch_width: P.
+        channels: C.
+    """
+
+    width: int
+    pooled_width: int
+    patch_width: int
+    channels: int
+
+    @abstractmethod
+    def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
+        """Encode; where hidden_BCN (bool) is True the encoder must not see the input.
+
+        A token hidden in all its channels is replaced by a learned mask token or dropped (then its
+        row is zero and its valid_BN False); a token hidden in some channels sees zeros there.
+        Nothing that is not valid may influence any output.
+        """
+
+    @abstractmethod
+    def token_valid(self, batch: Batch) -> torch.Tensor:
+        """valid_BCN, bool: the tokens (per channel) that hold any real input and may be hidden."""
+
+    @abstractmethod
+    def patchify(self, batch: Batch) -> torch.Tensor:
+        """patch_BCNP: the raw input under each token, what masked reconstruction must restore."""

@@ -1,0 +1,1 @@
+"""Maskings: which tokens a pretext hides. True = hidden."""

@@ -1,0 +1,1 @@
+"""Study, sampler, scheduler, slots, confirm: the only rooms that know Ray and Optuna."""

@@ -1,0 +1,1 @@
+"""Where results go while they come in: MLflow, the console, pictures."""

@@ -1,0 +1,1 @@
+"""Recipe -> stream of reports: build, loop, optimiser, checkpoint. No Ray, no MLflow."""
