@@ -45,3 +45,8 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def patchify(self, batch: Batch) -> torch.Tensor:
         """patch_BCNP: the raw input under each token, what masked reconstruction must restore."""
+
+    def patch_valid(self, batch: Batch) -> torch.Tensor:
+        """valid_BCNP, bool: which numbers of patchify are real; whole tokens unless overridden."""
+        valid_BCN = self.token_valid(batch)
+        return valid_BCN[..., None].expand(*valid_BCN.shape, self.patch_width)

@@ -1,0 +1,79 @@
+"""Labels: as text, as numbered classes, and which of them a study may see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+UNKNOWN = ("", "?")  # how a text column says: no label
+
+
+def as_text(column: pa.ChunkedArray, what: str) -> pa.Array:
+    """Text, whole numbers or booleans as text; empty, `?` and NaN as null."""
+    array = pa.chunked_array(column).combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+        if pc.any(pc.not_equal(pc.floor(array), array)).as_py():
+            raise ValueError(f"the {what} column holds numbers with a fraction; {what}s are names")
+        array = array.cast(pa.int64())
+    elif pa.types.is_nested(array.type):
+        raise ValueError(f"the {what} column holds {array.type}; {what}s are text or whole numbers")
+    text = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    return pc.if_else(pc.is_in(text, pa.array(UNKNOWN)), pa.scalar(None, pa.string()), text)
+
+
+def naturally(names: Sequence[str]) -> list[str]:
+    """Sorted as people count: by value where all are whole numbers, else `a2` before `a10`."""
+    names = sorted(set(names))
+    if all(re.fullmatch(r"[+-]?\d+", name) for name in names):
+        return sorted(names, key=int)
+    return sorted(names, key=lambda n: [(not p.isdigit(), int(p) if p.isdigit() else 0, p)
+                                        for p in re.split(r"(\d+)", n)])
+
+
+def numbered(text: pa.Array, names: Sequence[str]) -> np.ndarray:
+    """int64: the place of each text in `names`, -1 = null."""
+    place = pc.index_in(text, value_set=pa.array(names, pa.string()))
+    return pc.fill_null(place, -1).to_numpy().astype(np.int64)
+
+
+def draw(
+    rule: str | int | float, label_N: np.ndarray, classes: Sequence[str], rng: np.random.Generator
+) -> tuple[np.ndarray, list[str]]:
+    """Rows (ascending) whose labels may be seen, and a note for each class that has too few.
+
+    The rows of a class are shuffled once and taken from the front, so that with one seed
+    `5 per class` is part of `10 per class`.
+    """
+    per_class, share = parse(rule)
+    rows, short = [], []
+    for number, name in enumerate(classes):
+        there = rng.permutation(np.flatnonzero(label_N == number))
+        if per_class is not None:
+            take = per_class
+            if 0 < len(there) < take:
+                short.append(f"Class {name!r} has {len(there)} labels, not {take}: all are used.")
+        else:
+            take = max(1, round(share * len(there)))
+        rows.append(there[:take])
+    return np.sort(np.concatenate([*rows, np.empty(0, np.int64)])), short
+
+
+def parse(rule: Any) -> tuple[int | None, float]:
+    """`all`, `10 per class` or `5%` -> labels of each class, or their share."""
+    text = str(rule).strip()
+    if text == "all":
+        return None, 1.0
+    if match := re.fullmatch(r"(\d+) per class", text):
+        if int(match[1]) > 0:
+            return int(match[1]), 1.0
+    elif (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)) and 0 < float(match[1]) <= 100:
+        return None, float(match[1]) / 100
+    raise ValueError(f"data.labels: {text!r} is none of `all`, `10 per class`, `5%`")

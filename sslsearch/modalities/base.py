@@ -1,0 +1,79 @@
+"""The contract of a modality: what a sample is, from a source to the tensors of a batch.
+
+Three forms of the same samples, one row each:
+
+raw      an Arrow table as read: content of any length, in columns that the modality names, beside
+         the optional columns `label`, `group`, `split` and `id` (as the source holds them).
+tensors  an Arrow table of equal shapes: each column is a fixed_size_list (nested once per axis)
+         of float32, uint8 or int64, so that it maps to a tensor without a copy.
+Batch    some rows of the tensors, on the device of the encoder.
+
+A subclass is registered with `@register("modality", name, gives=…)`. Its knobs are its rules: the
+ways in which raw content becomes tensors (how to normalise, what to do with missing values).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sslsearch.values import Batch, InputSpec
+
+
+class Modality(ABC):
+    """What a sample is.
+
+    Attributes:
+        default_encoder: the encoder where a space names none.
+        floors: the reference rows that a study of this modality runs.
+    """
+
+    default_encoder: str
+    floors: tuple[str, ...]
+
+    @abstractmethod
+    def read(
+        self, source: str, columns: Mapping[str, Any], root: Path, *, unlabelled: bool = False
+    ) -> pa.Table:
+        """`scheme:place` -> raw samples; relative places start at `root`.
+
+        `columns` maps roles (label, group, split, id and those of the modality) to the source's
+        own column names. With `unlabelled`, columns for label, group and split may be absent.
+        """
+
+    @abstractmethod
+    def usable(self, raw: pa.Table) -> np.ndarray:
+        """One bool per row: False where there is nothing to learn from (empty, all missing)."""
+
+    @abstractmethod
+    def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
+        """The state of the preprocessing, JSON-able, with the rules in it under `rules`.
+
+        Statistics come from `train` alone; `others` (the test split) may only set sizes.
+        """
+
+    @abstractmethod
+    def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
+        """Raw samples -> tensors, row by row: what a row becomes depends on it and `state` only."""
+
+    @abstractmethod
+    def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
+        """One sentence for each thing that `preprocess` changes in these samples."""
+
+    @abstractmethod
+    def spec(self, state: Mapping[str, Any]) -> InputSpec:
+        """What an encoder must know of the tensors."""
+
+    @abstractmethod
+    def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
+        """The rows `index_B` of the tensor columns as a batch of its own memory."""
+
+    @abstractmethod
+    def synthetic(self, n: int, seed: int) -> pa.Table:
+        """n raw, labelled samples whose classes can be learnt in seconds."""

@@ -1,0 +1,165 @@
+"""Time series: one or more channels of numbers over steps, of equal or unequal length.
+
+Tensors: `x` (C channels of T steps, float32, 0 where not valid) and `valid` (T steps, uint8).
+Shapes: B = samples of a batch, N = rows, C = channels, T = steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sslsearch.modalities import series_files, series_tables
+from sslsearch.modalities.base import Modality
+from sslsearch.modalities.columns import file_at, place
+from sslsearch.modalities.series_raw import Ragged
+from sslsearch.modalities.series_tensors import statistics, tensors
+from sslsearch.registry import Unit, register
+from sslsearch.values import Batch, InputSpec
+
+SCHEMES = ("aeon", "parquet", "csv", "ts", "npz")
+SYNTHETIC = (3, 2, 64)  # classes, channels, steps
+
+
+@register("modality", name="timeseries", gives={"time", "channels"})
+class TimeSeries(Modality):
+    """Series of one or more channels over time.
+
+    normalise: z-score of each channel of each series over its valid steps, z-score with the
+    statistics of the training pool, or as it is. unequal: pad at the right (not valid), or stretch
+    linearly to the longest. missing: a step that no channel has is not valid and a gap in some
+    channels is that channel's mean; or all gaps lie on the line between their neighbours.
+    """
+
+    default_encoder = "conv1d"
+    floors = ("majority", "raw", "untrained", "multirocket", "supervised")
+
+    def __init__(
+        self,
+        *,
+        normalise: Annotated[
+            Literal["per_series", "per_channel", "none"], Unit("z-score over")
+        ] = "per_series",
+        unequal: Literal["pad", "resample"] = "pad",
+        missing: Literal["mask", "interpolate"] = "mask",
+    ) -> None:
+        self.rules = {"normalise": normalise, "unequal": unequal, "missing": missing}
+
+    def read(
+        self, source: str, columns: Mapping[str, Any], root: Path, *, unlabelled: bool = False
+    ) -> pa.Table:
+        """aeon:NAME, parquet:FILE, csv:FILE, ts:FILE or npz:FILE -> `series`, `steps`."""
+        scheme, rest = place(source, SCHEMES)
+        if scheme == "aeon":
+            return series_files.read_aeon(rest)
+        if scheme == "ts":
+            return series_files.read_ts(rest, root)
+        path = file_at(rest, root)
+        if scheme == "npz":
+            return series_files.read_npz(path, columns, unlabelled)
+        load = series_tables.read_parquet if scheme == "parquet" else series_tables.read_csv
+        return series_tables.series_of(load(path), columns, str(path), unlabelled)
+
+    def usable(self, raw: pa.Table) -> np.ndarray:
+        ragged = Ragged.from_table(raw)
+        there = np.concatenate([[0], np.cumsum(~np.isnan(ragged.values))])
+        return np.diff(there[ragged.offsets]) > 0
+
+    def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
+        ragged = Ragged.from_table(train)
+        mean, std = statistics(ragged)
+        longest = [int(t["steps"].to_numpy().max(initial=1)) for t in (train, *others)]
+        return {
+            "modality": "timeseries",
+            "rules": self.rules,
+            "channels": list(ragged.channels),
+            "length": max(longest),
+            "mean": mean,
+            "std": std,
+        }
+
+    def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
+        ragged = Ragged.from_table(raw)
+        if len(ragged.channels) != len(state["channels"]):
+            raise ValueError(
+                f"these series have {len(ragged.channels)} channels "
+                f"({', '.join(ragged.channels)}), but {len(state['channels'])} are expected "
+                f"({', '.join(state['channels'])})"
+            )
+        x_NCT, valid_NT = tensors(ragged, state)
+        channels, length = x_NCT.shape[1:]
+        steps = pa.FixedSizeListArray.from_arrays(pa.array(x_NCT.ravel()), length)
+        valid = pa.array(valid_NT.view(np.uint8).ravel())
+        return pa.table(
+            {
+                "x": pa.FixedSizeListArray.from_arrays(steps, channels),
+                "valid": pa.FixedSizeListArray.from_arrays(valid, length),
+            }
+        )
+
+    def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
+        ragged, rules, length = Ragged.from_table(raw), state["rules"], state["length"]
+        notes, shortest, longest = [], ragged.steps_N.min(), ragged.steps_N.max()
+        if shortest < length:
+            how = {
+                "pad": f"shorter ones are padded at the end to {length}, marked as not valid",
+                "resample": f"all are stretched linearly to {length}",
+            }[rules["unequal"]]
+            notes.append(f"Series are {shortest} to {longest} steps long: {how}.")
+        if longest > length:
+            how = {"pad": "cut at the end", "resample": "shrunk linearly"}[rules["unequal"]]
+            cut = int((ragged.steps_N > length).sum())
+            notes.append(f"{cut} series are longer than {length} steps: they are {how}.")
+        gone = np.isnan(ragged.values)
+        if gone.any():
+            places = np.searchsorted(ragged.offsets, np.flatnonzero(gone), side="right")
+            how = {
+                "mask": "steps without any value are not valid, other gaps take the mean of "
+                "their series and channel",
+                "interpolate": "gaps are filled linearly in time",
+            }[rules["missing"]]
+            rows = len(np.unique(places))
+            notes.append(f"{int(gone.sum())} values are missing in {rows} series: {how}.")
+        return notes + self._constant(ragged)
+
+    def _constant(self, ragged: Ragged) -> list[str]:
+        starts, lengths = ragged.runs()
+        if not len(starts):
+            return []
+        # fmin and fmax pass over NaN.
+        low = np.fmin.reduceat(ragged.values, starts)
+        flat_RC = (low == np.fmax.reduceat(ragged.values, starts)).reshape(-1, len(ragged.channels))
+        rows = int(flat_RC.any(axis=1).sum())
+        if not rows:
+            return []
+        becomes = ": such a channel becomes zeros" if self.rules["normalise"] == "per_series" else ""
+        where = "" if flat_RC.shape[1] == 1 else " in at least one channel"
+        return [f"{rows} series are constant{where}{becomes}."]
+
+    def spec(self, state: Mapping[str, Any]) -> InputSpec:
+        sizes = {"channels": len(state["channels"]), "length": state["length"]}
+        return InputSpec(modality="timeseries", sizes=sizes)
+
+    def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
+        valid_BT = columns["valid"].index_select(0, index_B).view(torch.bool)
+        return Batch(x=columns["x"].index_select(0, index_B), valid=valid_BT, index=index_B)
+
+    def synthetic(self, n: int, seed: int) -> pa.Table:
+        """Sinusoids in noise: a class has its own frequency in each channel; phases are random."""
+        rng = np.random.default_rng(seed)
+        classes, channels, length = SYNTHETIC
+        label_N = rng.permutation(np.arange(n) % classes)
+        cycles_NC = 2.0 + label_N[:, None] + 2.0 * np.arange(channels)
+        phase_NC = rng.uniform(0, 2 * np.pi, (n, channels))
+        turn_T = 2 * np.pi * np.arange(length) / length
+        x_NCT = np.sin(cycles_NC[..., None] * turn_T + phase_NC[..., None])
+        x_NCT += 0.3 * rng.standard_normal(x_NCT.shape)
+        names = tuple(f"channel {c}" for c in range(channels))
+        ragged = Ragged(x_NCT.ravel(), np.full(n, length, np.int64), names)
+        labels = pa.array([f"class {c}" for c in label_N])
+        return ragged.to_table("synthetic").append_column("label", labels)

@@ -1,0 +1,34 @@
+"""A pretext out of its place in a recipe: one part, or a weighted mix of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sslsearch import registry
+from sslsearch.encoders.base import Encoder
+from sslsearch.pretext.base import Pretext
+from sslsearch.pretext.mix_of import Mix
+
+MIX = "mix_of"
+
+
+def build(encoder: Encoder, choice: dict[str, Any]) -> Pretext:
+    """`{simclr: {…}}` or `{mix_of: {simclr: {weight: 0.7, …}, mae: {weight: 0.3, …}}}`."""
+    ((name, knobs),) = choice.items()
+    if name != MIX:
+        pretext: Pretext = registry.bind("pretext", choice)(encoder)
+        return pretext
+    weights: dict[str, float] = {}
+    members: dict[str, Pretext] = {}
+    for member, its_knobs in knobs.items():
+        rest = dict(its_knobs or {})
+        weights[member] = float(rest.pop("weight", 1.0))
+        members[member] = build(encoder, {member: rest})
+    return Mix(members, weights)
+
+
+def trains(choice: dict[str, Any]) -> bool:
+    """False where nothing is to be learnt (`none`, or a mix of nothing else)."""
+    ((name, knobs),) = choice.items()
+    members = knobs if name == MIX else choice
+    return any("untrained" not in registry.get("pretext", member).traits for member in members)

@@ -1,0 +1,49 @@
+"""Several pretext tasks at once: the weighted sum of their losses, each with heads of its own.
+
+Not a registered part: its knobs are the names of its members (see build.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from sslsearch.encoders.base import Encoder
+from sslsearch.pretext.base import Pretext
+from sslsearch.values import Batch, Loss
+
+
+class Mix(Pretext):
+    """A weighted sum of pretext tasks.
+
+    Weights are shares of their sum. Each member gets as many of the views as it wants and draws
+    from the one generator in the order written. Its log terms are named `simclr/nt_xent` and its
+    whole unweighted loss `simclr`.
+    """
+
+    def __init__(self, members: Mapping[str, Pretext], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        total = sum(weights.values())
+        if total <= 0 or min(weights.values()) < 0:
+            raise ValueError(f"mix_of needs weights >= 0 of which one is > 0, got {dict(weights)}")
+        self.members = nn.ModuleDict(members)
+        self.weights = {name: weights[name] / total for name in members}
+        self.views = max(member.views for member in members.values())
+
+    def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
+        terms: list[torch.Tensor] = []
+        parts: dict[str, torch.Tensor] = {}
+        for name, member in self.members.items():
+            assert isinstance(member, Pretext)
+            own = member.loss(encoder, views[: member.views], rng)
+            terms.append(self.weights[name] * own.total)
+            parts[name] = own.total.detach()
+            parts |= {f"{name}/{key}": value for key, value in own.parts.items()}
+        return Loss(torch.stack(terms).sum(), parts)
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        for member in self.members.values():
+            assert isinstance(member, Pretext)
+            member.after_step(encoder, progress)

@@ -1,0 +1,88 @@
+"""From predictions to Scores: accuracy, balanced accuracy, macro F1, log-loss, r2, intervals.
+
+Shapes: N = samples, K = classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sslsearch.probe.interval import ratio_interval, wilson
+from sslsearch.values import Scores
+
+FloatArray = NDArray[np.float64]
+TINY = 1e-12  # the least probability a log-loss is taken of
+
+
+def judge(
+    proba_NK: FloatArray,
+    code_N: NDArray[np.int64],
+    error_N: FloatArray,
+    groups_N: ArrayLike | None,
+    settings: dict[str, Any],
+) -> Scores:
+    """All metrics over all samples at once (never an average of batches).
+
+    error_N: each sample's squared error of the one-hot target, summed over classes; r2 is one
+    minus their sum over that of always answering the shares of the classes.
+    Intervals (95 %): Wilson's for accuracy, class by class for balanced accuracy, a jackknife for
+    r2 and log_loss; over groups where there are any. Macro F1 has none.
+    """
+    n, k = proba_NK.shape
+    predicted_N = proba_NK.argmax(1)
+    table_KK = np.bincount(code_N * k + predicted_N, minlength=k * k).reshape(k, k)
+    right_N = (predicted_N == code_N).astype(np.float64)
+    hits_K, true_K = table_KK.diagonal(), table_KK.sum(1)
+    seen_K = true_K > 0  # a class without a sample has no recall
+    f1_K = 2 * hits_K / np.maximum(true_K + table_KK.sum(0), 1)
+
+    loss_N = -np.log(np.maximum(proba_NK[np.arange(n), code_N], TINY))
+    spread_N = ((np.eye(k)[code_N] - true_K / n) ** 2).sum(1)
+    ones_N = np.ones(n)
+    accuracy = ratio_interval(right_N, ones_N, groups_N)
+    loss = ratio_interval(loss_N, ones_N, groups_N)
+    values = {
+        "accuracy": accuracy.value,
+        "balanced_accuracy": float((hits_K[seen_K] / true_K[seen_K]).mean()),
+        "macro_f1": float(f1_K[seen_K | (table_KK.sum(0) > 0)].mean()),
+        "log_loss": loss.value,
+    }
+    effective = n if groups_N is None else _effective(accuracy.value, accuracy.variance, groups_N)
+    low, high = {}, {}
+    low["accuracy"], high["accuracy"] = wilson(accuracy.value * effective, effective)
+    low["balanced_accuracy"], high["balanced_accuracy"] = _balanced_interval(
+        hits_K[seen_K], true_K[seen_K], effective / n
+    )
+    low["log_loss"], high["log_loss"] = max(0.0, loss.low), loss.high
+    if spread_N.sum() > 0:  # else all samples are of one class, and there is nothing to explain
+        unexplained = ratio_interval(error_N, spread_N, groups_N)
+        values["r2"] = 1 - unexplained.value
+        low["r2"], high["r2"] = 1 - unexplained.high, min(1.0, 1 - unexplained.low)
+    return Scores(values, low, high, settings)
+
+
+def _effective(share: float, variance: float, groups_N: ArrayLike) -> float:
+    """How many independent samples would know the share as well as these groups of samples do."""
+    groups, n = len(np.unique(np.asarray(groups_N))), np.size(groups_N)
+    if not variance > 0:  # all right or all wrong: the groups are what was drawn
+        return float(groups)
+    return float(np.clip(share * (1 - share) / variance, 1.0, n))
+
+
+def _balanced_interval(
+    hits_K: NDArray[Any], true_K: NDArray[Any], shrink: float
+) -> tuple[float, float]:
+    """Zou & Donner 2008: the interval of a mean of independent shares, from each share's own.
+
+    shrink: effective samples per sample.
+    """
+    share_K = hits_K / true_K
+    bounds = [wilson(h * shrink, t * shrink) for h, t in zip(hits_K, true_K, strict=True)]
+    low_K, high_K = np.array(bounds).T
+    mean, k = float(share_K.mean()), len(share_K)
+    down = float(((share_K - low_K) ** 2).sum()) ** 0.5 / k
+    up = float(((high_K - share_K) ** 2).sum()) ** 0.5 / k
+    return mean - down, mean + up

@@ -1,0 +1,75 @@
+"""leaderboard.csv: every trial, finalist and floor of a study in one table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sslsearch.search.record import Row
+
+COLUMNS = [
+    *("rank", "kind", "id", "status", "score", "score_low", "score_high", "test_score"),
+    *("pretext", "augment", "encoder", "batch_size", "samples_seen", "seconds", "recipe_hash"),
+]
+KINDS = {"finalist": 0, "trial": 1, "floor": 2}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the leaderboard, rank left out."""
+
+    kind: str
+    id: str
+    status: str
+    score: float
+    score_low: float = math.nan
+    score_high: float = math.nan
+    test_score: float = math.nan
+    pretext: str = ""
+    augment: str = ""
+    encoder: str = ""
+    batch_size: int | None = None
+    samples_seen: int = 0
+    seconds: float = 0.0
+    recipe_hash: str = ""
+
+
+def line_of(row: Row, test_score: float = math.nan) -> Line:
+    """A trial or a finalist's run as a line."""
+    last = row.reports[-1] if row.reports else None
+    return Line(
+        kind=row.kind,
+        id=row.name,
+        status=row.status,
+        score=row.score,
+        score_low=last.low if last else math.nan,
+        score_high=last.high if last else math.nan,
+        test_score=test_score,
+        pretext=row.recipe.family,
+        augment="+".join(row.recipe["augment"] or {}),
+        encoder=row.recipe.part("encoder")[0],
+        batch_size=row.recipe["optim"]["batch_size"],
+        samples_seen=row.samples_seen,
+        seconds=round(row.seconds, 3),
+        recipe_hash=row.recipe.hash,
+    )
+
+
+def write_board(path: Path, lines: list[Line]) -> None:
+    """Write the leaderboard, best first: finalists, then trials (full length before stopped ones,
+    since scores of different rungs do not compare), then floors. The file is replaced whole."""
+    frame = pd.DataFrame([asdict(line) for line in lines], columns=COLUMNS[1:])
+    frame["order"] = frame["kind"].map(KINDS)
+    frame["full"] = frame["status"].ne("ok") & frame["kind"].eq("trial")
+    frame = frame.sort_values(
+        ["order", "full", "samples_seen", "score"],
+        ascending=[True, True, False, False],
+        na_position="last",
+    ).reset_index(drop=True)
+    frame.insert(0, "rank", frame.index + 1)
+    part = path.with_suffix(".part")
+    frame[COLUMNS].to_csv(part, index=False, float_format="%.6g")
+    part.replace(path)

@@ -1,0 +1,160 @@
+"""Confirmation: who deserves fresh seeds, the one opening of the test split, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sslsearch import registry
+from sslsearch.probe.interval import mean_interval, paired_difference
+from sslsearch.search.record import Record, Row
+from sslsearch.train.judge import selection_sign
+from sslsearch.values import Recipe
+
+
+def finalists(rows: Sequence[Row], top: int) -> list[Recipe]:
+    """The `top` best recipes, different from one another; full-length trials come first."""
+    able = [row for row in rows if row.status in ("ok", "stopped") and row.judged]
+    ranked = sorted(able, key=lambda row: (len(row.reports), row.score), reverse=True)
+    unique = {row.recipe.hash: row.recipe for row in reversed(ranked)}
+    best_first = [row.recipe.hash for row in ranked]
+    return [unique[key] for key in dict.fromkeys(best_first)][:top]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A finalist recipe, the default, or a floor: what its runs over seeds left behind.
+
+    Attributes:
+        runs: run name -> file with `train` and `test` features.
+        scores: cross-validated selection scores on the training labels, one for each run.
+        sees_labels: fitted on the training labels, so it has no honest cross-validated score.
+    """
+
+    name: str
+    kind: str  # finalist | default | floor
+    recipe: Recipe | None
+    runs: dict[str, Path]
+    scores: tuple[float, ...] = ()
+    sees_labels: bool = False
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A contender after the test split was opened."""
+
+    contender: Contender
+    test: tuple[float, ...]  # the goal's metric on the test split, one for each run
+    right: np.ndarray  # (runs, test samples) bool: which test samples each run got right
+    metrics: tuple[dict[str, float], ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.contender.name
+
+    @property
+    def test_interval(self) -> tuple[float, float, float]:
+        return mean_interval(self.test)
+
+    @property
+    def score_interval(self) -> tuple[float, float, float]:
+        if not self.contender.scores:
+            return math.nan, math.nan, math.nan
+        return mean_interval(self.contender.scores)
+
+
+def open_test(
+    record: Record,
+    contenders: Sequence[Contender],
+    read: Any,
+    train_labels: torch.Tensor,
+    test_labels: torch.Tensor,
+    probe: str,
+    metric: str,
+) -> list[Confirmed]:
+    """The one place where test labels are read: fit each run's final probe, score it, once.
+
+    Each opening is counted in the study's record.
+    """
+    record.remember("test_opened", record.recall("test_opened", 0) + 1)
+    judge = registry.get("probe", probe).bind({})()
+    confirmed = []
+    for contender in contenders:
+        metrics, right = [], []
+        for path in contender.runs.values():
+            features = read(path)
+            fitted = judge.final(features["train"], train_labels)
+            scores = fitted.score(features["test"], test_labels)
+            guess = np.asarray(fitted.predict_proba(features["test"])).argmax(axis=1)
+            metrics.append(dict(scores.values))
+            right.append(guess == test_labels.numpy())
+        values = tuple(m[metric] for m in metrics)
+        confirmed.append(Confirmed(contender, values, np.stack(right), tuple(metrics)))
+    return confirmed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of a study.
+
+    Attributes:
+        winner: the finalist with the best cross-validated score over fresh seeds.
+        chosen: what is exported: the winner, or the default where the winner is not better.
+        difference: (mean, low, high) of winner − default on the test split, paired.
+        sentence: the same in words.
+    """
+
+    winner: Confirmed
+    chosen: Confirmed
+    default: Confirmed
+    difference: tuple[float, float, float]
+    beats_default: bool
+    sentence: str
+
+
+def decide(confirmed: Sequence[Confirmed], metric: str) -> Verdict:
+    """Choose the winner by cross-validation, then ask the test split one question only: is it
+    better than the default beyond noise? If not, the default is the answer."""
+    default = next(c for c in confirmed if c.contender.kind == "default")
+    rivals = [c for c in confirmed if c.contender.kind == "finalist"] or [default]
+    winner = max(rivals, key=lambda c: float(np.mean(c.contender.scores)))
+    if winner.contender.recipe is None or default.contender.recipe is None:
+        raise AssertionError("finalists have recipes")
+    if winner.contender.recipe.hash == default.contender.recipe.hash:
+        sentence = "The search found nothing better than the default recipe, which is exported."
+        return Verdict(default, default, default, (0.0, 0.0, 0.0), False, sentence)
+    mean, low, high = paired_difference(winner.right.astype(float), default.right.astype(float))
+    points = f"{100 * mean:+.1f} points of test {metric} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    if low > 0:
+        sentence = f"The best recipe beats the default by {points}; it is exported."
+        return Verdict(winner, winner, default, (mean, low, high), True, sentence)
+    sentence = (
+        f"The best recipe does not beat the default beyond noise ({points}); "
+        "the default is exported."
+    )
+    return Verdict(winner, default, default, (mean, low, high), False, sentence)
+
+
+def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Contender | None:
+    """A recipe's confirmation runs as a contender; None if no run came through."""
+    done = [row for row in rows if row.status == "ok"]
+    if not done:
+        return None
+    runs = {row.name: folder / "trials" / row.name / "features.safetensors" for row in done}
+    scores = tuple(row.score for row in done)
+    return Contender(name, kind, done[0].recipe, runs, scores)
+
+
+def selection_score(probe: str, judge_by: str, features: torch.Tensor, labels: torch.Tensor) -> Any:
+    """(score, low, high): a floor's cross-validated score, measured as every trial's is."""
+    scores = registry.get("probe", probe).bind({})().rung(features, labels)
+    sign = selection_sign(judge_by)
+    sides = (scores.low.get(judge_by, math.nan), scores.high.get(judge_by, math.nan))
+    low, high = sorted(sign * side for side in sides)
+    return sign * scores.values[judge_by], low, high

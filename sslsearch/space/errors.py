@@ -1,0 +1,34 @@
+"""What is wrong with a space, all of it: one line per fault, each starting with `file:line:`."""
+
+from __future__ import annotations
+
+import yaml
+
+SET = "--set "  # the name of the "file" that an override comes from
+
+
+class SpaceError(ValueError):
+    """A space that cannot be read; the text is one line per fault, in the order of the file."""
+
+
+def where(mark: yaml.Mark) -> str:
+    """`file:line`, or `--set path` for what was written on the command line."""
+    return mark.name if mark.name.startswith(SET) else f"{mark.name}:{mark.line + 1}"
+
+
+class Faults:
+    """Collects faults while reading goes on, so that a user meets all of them at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[bool, int]] = {}
+
+    def add(self, at: yaml.Node | yaml.Mark, message: str) -> None:
+        mark = at if isinstance(at, yaml.Mark) else at.start_mark
+        self._found[f"{where(mark)}: {message}"] = (mark.name.startswith(SET), mark.line)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise SpaceError("\n".join(sorted(self._found, key=self._found.__getitem__)))

@@ -1,0 +1,201 @@
+"""The sections of a space that say how to judge, how long and where: their fields and defaults.
+
+`optim` is the only section whose fields may be open.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from sslsearch.registry import Count, NonNegative, Positive, Ratio, Unit
+
+
+@dataclass(frozen=True)
+class PartName:
+    """Marks a field that holds the name of a part (or a list of them)."""
+
+    kind: str
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _law(pattern: str, law: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(law)
+        return text
+
+    return AfterValidator(check)
+
+
+Source = Annotated[
+    str,
+    _law(r"[a-z][a-z0-9_]*:\S.*", "kind:place, as in parquet:my.parquet or aeon:OSULeaf"),
+]
+Labels = Annotated[
+    str,
+    _law(
+        r"all|[1-9]\d* per class|(100|[1-9]?\d(\.\d+)?) ?%",
+        "all, N per class or P%, as in 10 per class",
+    ),
+]
+Name = Annotated[
+    str,
+    _law(r"[A-Za-z0-9][\w.-]*", "a name for a folder: letters, digits and . _ -"),
+]
+GoalText = Annotated[
+    str,
+    _law(r"(maximize|minimize) probe/\w+", "maximize or minimize a metric of the probe, "
+         "as in maximize probe/accuracy"),
+]
+AUTO = Literal["auto"]
+
+
+class Columns(Section):
+    """Which columns of a table hold what; what is left out is guessed from the schema."""
+
+    series: str | list[str] | None = Field(None, description="columns that hold the data")
+    label: str | None = Field(None, description="column that holds the label")
+    group: str | None = Field(None, description="column whose samples stay in one split")
+    split: str | None = Field(None, description="column that says train or test")
+    id: str | None = Field(None, description="column that names the sample")
+    time: str | None = Field(None, description="column that orders the steps of a series")
+
+
+class Data(Section):
+    """What to learn from."""
+
+    modality: Annotated[str, PartName("modality")] = Field(description="the kind of data")
+    source: Source = Field(description="kind:place, as in parquet:my.parquet or aeon:OSULeaf")
+    labels: Labels = Field("all", description="labels used: all, N per class, or P%")
+    normalise: Literal["per_series", "per_channel", "none"] = Field(
+        "per_series", description="zero mean and unit deviation, over what"
+    )
+    columns: Columns = Field(Columns(), description="which columns hold what")
+    group: str | None = Field(None, description="column whose samples stay in one split")
+    pool: Source | None = Field(None, description="a second, unlabelled source to pretrain on")
+    unequal: Literal["pad", "resample"] = Field("pad", description="samples of unequal length")
+    missing: Literal["mask", "interpolate"] = Field("mask", description="missing values")
+    test: Annotated[float, Field(gt=0, lt=1), Unit("share of samples")] = Field(
+        0.3, description="test split, where the source has none"
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the splits")
+
+
+class Optim(Section):
+    """How weights are learnt; the fields may be open."""
+
+    batch_size: Annotated[Count, Unit("samples, over all workers")] = 32
+    lr: Annotated[Positive, Unit("at a batch of 32 samples")] = 1e-3
+    weight_decay: NonNegative = 1e-4
+    warmup: Annotated[Ratio, Unit("share of the horizon")] = 0.05
+    lr_scaling: Literal["none", "sqrt", "linear"] = "sqrt"
+
+
+class Probe(Section):
+    """How a representation is judged."""
+
+    name: Annotated[str, PartName("probe")] = Field("linear", description="the probe that judges")
+    watch: Annotated[list[str], PartName("watch")] = Field(
+        ["knn", "rankme"], description="metrics that are logged and judge nothing"
+    )
+    against: Annotated[list[str], PartName("floor")] = Field(
+        ["untrained", "raw", "supervised"], description="floors that a recipe must beat"
+    )
+    judge_by: Literal["r2", "log_loss", "accuracy"] = Field(
+        "r2", description="what ranks trials at a rung; finer than the goal on few labels"
+    )
+
+
+class Fidelity(Section):
+    """How long a trial trains, counted in samples seen."""
+
+    first: Annotated[Count, Unit("samples seen")] = Field(2_000, description="the first rung")
+    last: Annotated[Count, Unit("samples seen")] = Field(54_000, description="the last rung")
+    eta: Annotated[int, Field(ge=2)] = Field(3, description="rungs grow by, and one in eta stays")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Fidelity:
+        if self.first > self.last:
+            raise ValueError(f"first must be <= last, got {self.first} and {self.last}")
+        return self
+
+    def rungs(self) -> list[int]:
+        """last, last/eta, … down to first, ascending."""
+        rungs = [self.last]
+        while (lower := round(self.last / self.eta ** len(rungs))) >= self.first:
+            rungs.append(lower)
+        return rungs[::-1]
+
+
+class Budget(Section):
+    """When a search ends: whichever comes first."""
+
+    trials: Count = Field(60, description="trials")
+    minutes: Annotated[Positive, Unit("minutes")] = Field(60.0, description="wall clock")
+
+
+class Search(Section):
+    """How recipes are chosen and stopped."""
+
+    sampler: Literal["tpe", "random", "gp", "qmc"] = Field("tpe", description="who chooses")
+    scheduler: Literal["asha", "none"] = Field("asha", description="who stops trials early")
+    start_from: Literal["literature", "none"] = Field(
+        "literature", description="the recipes that run first"
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the sampler and the trials")
+
+
+class Confirm(Section):
+    """How the best are run again before anyone believes them."""
+
+    top: Count = Field(3, description="finalists, beside the default recipe")
+    seeds: Count = Field(3, description="fresh seeds for each")
+
+
+class Track(Section):
+    """What is logged and kept."""
+
+    mlflow: str = Field("sqlite:///mlflow.db", description="an MLflow tracking URI, or none")
+    keep: Literal["best", "all", "none"] = Field("best", description="encoders that are kept")
+
+
+class Compute(Section):
+    """Where trials run."""
+
+    workers_per_trial: Count = Field(1, description="workers that train one trial together")
+    slots: AUTO | Count = Field("auto", description="trials at once; auto = what the cluster fits")
+    gpus_per_worker: AUTO | NonNegative = Field("auto", description="auto = one where there is any")
+    cpus_per_worker: Positive = Field(0.95, description="processor cores of one worker")
+    recycle_after: Annotated[Count, Unit("trials")] = Field(200, description="workers restart after")
+    trial_minutes: Annotated[Positive, Unit("minutes")] = Field(
+        60.0, description="a trial longer than this ends as timeout"
+    )
+
+
+class Head(Section):
+    """The two lines on top."""
+
+    name: Name
+    goal: GoalText = "maximize probe/accuracy"
+
+
+# In the order in which a recipe is written.
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "optim": Optim,
+    "probe": Probe,
+    "fidelity": Fidelity,
+    "budget": Budget,
+    "search": Search,
+    "confirm": Confirm,
+    "track": Track,
+    "compute": Compute,
+}
+ORDER = ("name", "goal", "data", "encoder", "pretext", "augment", *list(SECTIONS)[1:])

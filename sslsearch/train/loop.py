@@ -1,0 +1,229 @@
+"""The training loop: a trial that yields a report at every rung. Ray and MLflow listen outside.
+
+All that is random in a step is drawn from (seed, step, worker): a trial resumed from a rung's
+checkpoint takes the very steps that it would have taken without the break.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sslsearch import distributed, registry
+from sslsearch.data.samples import Samples
+from sslsearch.train import checkpoint
+from sslsearch.train.build import build
+from sslsearch.train.judge import Judge
+from sslsearch.train.optim import adamw, effective_lr, lr_at
+from sslsearch.values import Recipe, Report, Status
+
+CHECK_EVERY = 25  # steps between looks at the loss: each look waits for the device
+CURVE_POINTS = 10  # loss values kept for each rung
+
+
+class Trial:
+    """One recipe and one seed on its way up the rungs. Every worker holds one and moves in step.
+
+    Args:
+        recipe: nothing open.
+        samples: the pool and the labelled samples; never the test split.
+        seed: decides weights, order, views and masks.
+        device: where to train; samples are moved there by the batch.
+        rungs: ascending samples-seen marks; default: the recipe's own.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        samples: Samples,
+        seed: int,
+        device: torch.device,
+        rungs: list[int],
+    ) -> None:
+        self.recipe, self.samples, self.seed, self.device = recipe, samples, seed, device
+        self.rungs = rungs
+        self.objective, self.compose = build(recipe, samples.spec, seed)
+        self.objective.to(device)
+        self.optimiser = adamw([self.objective], recipe["optim"])
+        self.judge = Judge(recipe, samples, device)
+        self.trains = "untrained" not in registry.get("pretext", recipe.part("pretext")[0]).traits
+        self.batch_size: int = recipe["optim"]["batch_size"]
+        self.steps_per_epoch = len(samples) // self.batch_size
+        if self.steps_per_epoch == 0:
+            raise ValueError(
+                f"optim.batch_size {self.batch_size} exceeds the pool of {len(samples)} samples"
+            )
+        if self.batch_size % distributed.world():
+            raise ValueError(
+                f"optim.batch_size {self.batch_size} must be divisible by "
+                f"compute.workers_per_trial {distributed.world()}"
+            )
+        self.steps = math.ceil(rungs[-1] / self.batch_size)  # the full horizon
+        self.step = 0
+        self.reports: list[Report] = []
+        self._module: nn.Module = self.objective
+        if distributed.world() > 1 and self.trains:
+            # A pretext uses what it needs: masks' tokens or heads may take no part in a step.
+            self._module = DistributedDataParallel(self.objective, find_unused_parameters=True)
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    @property
+    def samples_seen(self) -> int:
+        return self.step * self.batch_size if self.trains else 0
+
+    @property
+    def over(self) -> bool:
+        return bool(self.reports) and self.reports[-1].status != "ok"
+
+    def advance(self) -> Report:
+        """Train to the next rung and judge there."""
+        rung = len(self.reports)
+        losses: list[tuple[int, float]] = []
+        status: Status = "ok"
+        message = ""
+        try:
+            if self.trains:
+                target = math.ceil(self.rungs[rung] / self.batch_size)
+                status = "ok" if self._train_to(target, losses) else "nan"
+                message = "" if status == "ok" else "the loss is not finite"
+            if status == "ok" and distributed.rank() == 0:
+                with self._timed("probe"):
+                    report = self.judge.report(self.objective.encoder)
+            else:
+                report = Report(rung, self.samples_seen, status, math.nan, message=message)
+        except (torch.OutOfMemoryError, MemoryError) as fault:
+            if distributed.world() > 1:
+                raise  # the other workers wait in a collective: the group must start again
+            report = Report(rung, self.samples_seen, "oom", math.nan, message=str(fault))
+        seconds, self._seconds = dict(self._seconds), defaultdict(float)
+        report = Report(
+            **{
+                **vars(report),
+                "rung": rung,
+                "samples_seen": self.samples_seen,
+                "losses": tuple(losses),
+                "seconds": seconds,
+                "settings": {
+                    **report.settings,
+                    "lr_effective": effective_lr(self.recipe["optim"]),
+                    "batch_size": self.batch_size,
+                },
+            }
+        )
+        self.reports.append(report)
+        return report
+
+    def _train_to(self, target: int, losses: list[tuple[int, float]]) -> bool:
+        """Take steps up to `target`; False when the loss stopped being finite."""
+        self.objective.train()
+        every = max(1, (target - self.step) // CURVE_POINTS)
+        since: list[torch.Tensor] = []
+        while self.step < target:
+            since.append(self._step().detach())
+            if len(since) >= min(every, CHECK_EVERY) or self.step == target:
+                mean = float(distributed.mean_over_workers(torch.stack(since).mean()))
+                since.clear()
+                if not math.isfinite(mean):
+                    return False
+                losses.append((self.samples_seen, mean))
+        return True
+
+    def _step(self) -> torch.Tensor:
+        rng = self._generator("step", self.step, distributed.rank())
+        with self._timed("load"):
+            batch = self.samples.batch(self._index(), self.device)
+        with self._timed("augment"):
+            views = [self.compose(batch, rng) for _ in range(self.objective.pretext.views)]
+        with self._timed("train"):
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr_at(self.step, self.steps, self.recipe["optim"])
+            with _autocast(self.device):
+                loss = self._module(views, rng)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.total.backward()
+            self.optimiser.step()
+            self.step += 1
+            self.objective.pretext.after_step(self.objective.encoder, self.step / self.steps)
+        total: torch.Tensor = loss.total
+        return total
+
+    def _index(self) -> torch.Tensor:
+        """This worker's share of the step's global batch: fresh order each epoch, none twice."""
+        epoch, at = divmod(self.step, self.steps_per_epoch)
+        rng = self._generator("order", epoch, 0, device=torch.device("cpu"))
+        order = torch.randperm(len(self.samples), generator=rng)
+        batch = order[at * self.batch_size : (at + 1) * self.batch_size]
+        share = self.batch_size // distributed.world()
+        return batch[distributed.rank() * share : (distributed.rank() + 1) * share]
+
+    def _generator(
+        self, purpose: str, number: int, rank: int, device: torch.device | None = None
+    ) -> torch.Generator:
+        text = f"{self.seed}/{purpose}/{number}/{rank}".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+        return torch.Generator(device or self.device).manual_seed(seed)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - started
+
+    def save(self, path: Path) -> None:
+        """Write where the trial stands (rank 0's business)."""
+        meta: dict[str, Any] = {
+            "step": self.step,
+            "seed": self.seed,
+            "recipe_hash": self.recipe.hash,
+            "reports": [vars(report) for report in self.reports],
+        }
+        checkpoint.save(path, self.objective, self.optimiser, meta)
+
+    def restore(self, path: Path) -> None:
+        """Stand where the saved trial stood. ValueError if it was another recipe or seed."""
+        meta = checkpoint.load(path, self.objective, self.optimiser)
+        if (meta["recipe_hash"], meta["seed"]) != (self.recipe.hash, self.seed):
+            raise ValueError(f"{path} holds another trial's state")
+        self.step = meta["step"]
+        self.reports = [report_from(values) for values in meta["reports"]]
+
+
+def report_from(values: dict[str, Any]) -> Report:
+    """A Report out of its JSON form."""
+    losses = tuple((int(at), float(loss)) for at, loss in values["losses"])
+    return Report(**{**values, "losses": losses})
+
+
+def loop(
+    recipe: Recipe,
+    samples: Samples,
+    seed: int,
+    rungs: list[int],
+    device: torch.device | None = None,
+    resume: Path | None = None,
+) -> Iterator[Report]:
+    """Train `recipe` up the rungs, yielding a report at each; stops by itself when it fails."""
+    trial = Trial(recipe, samples, seed, device or torch.device("cpu"), rungs)
+    if resume is not None and resume.exists():
+        trial.restore(resume)
+    while len(trial.reports) < len(rungs) and not trial.over:
+        report = trial.advance()
+        if resume is not None:
+            trial.save(resume)
+        yield report
+
+
+def _autocast(device: torch.device) -> Any:
+    """bfloat16 on GPUs (no loss scaling needed); full precision on CPUs."""
+    on: Callable[..., Any] = torch.autocast
+    return on("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
