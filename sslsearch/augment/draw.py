@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, rng: torch.Generator) -> torch.Tensor:
@@ -45,6 +44,8 @@ def curve(
 
 @lru_cache(maxsize=64)
 def _spline(knots: int, steps: int) -> torch.Tensor:
+    from scipy.interpolate import CubicSpline  # here: its import takes long, and few need it
+
     # A spline is linear in its knots' values: the splines through unit vectors are its weights.
     at = CubicSpline(np.linspace(0.0, 1.0, knots), np.eye(knots))(np.linspace(0.0, 1.0, steps))
     return torch.from_numpy(at.T.copy()).float()

@@ -22,10 +22,9 @@ def read_at(x_BCT: torch.Tensor, at_BT: torch.Tensor) -> torch.Tensor:
     """The series read at fractional steps, linear between neighbours."""
     last = x_BCT.shape[2] - 1
     at_BT = at_BT.clamp(0.0, last)
-    low_BT = at_BT.floor().clamp(max=max(last - 1, 0))
+    low_BT = at_BT.long().clamp(max=max(last - 1, 0))
     share_B1T = (at_BT - low_BT)[:, None]
-    index_BT = low_BT.long()
-    return torch.lerp(take(x_BCT, index_BT), take(x_BCT, (index_BT + 1).clamp(max=last)), share_B1T)
+    return torch.lerp(take(x_BCT, low_BT), take(x_BCT, low_BT + min(last, 1)), share_B1T)
 
 
 def take(x_BCT: torch.Tensor, index_BT: torch.Tensor) -> torch.Tensor:

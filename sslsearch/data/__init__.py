@@ -1,1 +1,5 @@
 """Sources, splits, and the node-wide sample store (Arrow in, tensors out, no copy)."""
+
+from sslsearch.data.prepare import Prepared as Prepared
+from sslsearch.data.prepare import prepare as prepare
+from sslsearch.data.prepare import transform as transform

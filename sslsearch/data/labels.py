@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 UNKNOWN = ("", "?")  # how a text column says: no label
 
 
-def as_text(column: pa.ChunkedArray, what: str) -> pa.Array:
+def as_text(column: pa.ChunkedArray, where: str) -> pa.Array:
     """Text, whole numbers or booleans as text; empty, `?` and NaN as null."""
     array = pa.chunked_array(column).combine_chunks()
     if pa.types.is_dictionary(array.type):
@@ -21,10 +21,10 @@ def as_text(column: pa.ChunkedArray, what: str) -> pa.Array:
     if pa.types.is_floating(array.type):
         array = pc.if_else(pc.is_nan(array), None, array)
         if pc.any(pc.not_equal(pc.floor(array), array)).as_py():
-            raise ValueError(f"the {what} column holds numbers with a fraction; {what}s are names")
+            raise ValueError(f"{where} holds numbers with a fraction; it must hold names")
         array = array.cast(pa.int64())
     elif pa.types.is_nested(array.type):
-        raise ValueError(f"the {what} column holds {array.type}; {what}s are text or whole numbers")
+        raise ValueError(f"{where} holds {array.type}, not text or whole numbers")
     text = pc.utf8_trim_whitespace(array.cast(pa.string()))
     return pc.if_else(pc.is_in(text, pa.array(UNKNOWN)), pa.scalar(None, pa.string()), text)
 
@@ -34,36 +34,41 @@ def naturally(names: Sequence[str]) -> list[str]:
     names = sorted(set(names))
     if all(re.fullmatch(r"[+-]?\d+", name) for name in names):
         return sorted(names, key=int)
-    return sorted(names, key=lambda n: [(not p.isdigit(), int(p) if p.isdigit() else 0, p)
-                                        for p in re.split(r"(\d+)", n)])
+    return sorted(names, key=_digits_as_numbers)
 
 
-def numbered(text: pa.Array, names: Sequence[str]) -> np.ndarray:
+def _digits_as_numbers(name: str) -> list[tuple[int, int, str]]:
+    pieces = re.split(r"([0-9]+)", name)
+    return [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in pieces]
+
+
+def numbered(text: pa.ChunkedArray, names: Sequence[str]) -> np.ndarray:
     """int64: the place of each text in `names`, -1 = null."""
     place = pc.index_in(text, value_set=pa.array(names, pa.string()))
-    return pc.fill_null(place, -1).to_numpy().astype(np.int64)
+    return np.asarray(pc.fill_null(place, -1), np.int64)
 
 
 def draw(
     rule: str | int | float, label_N: np.ndarray, classes: Sequence[str], rng: np.random.Generator
 ) -> tuple[np.ndarray, list[str]]:
-    """Rows (ascending) whose labels may be seen, and a note for each class that has too few.
+    """Rows (ascending) whose labels may be seen, and a note if classes have too few.
 
     The rows of a class are shuffled once and taken from the front, so that with one seed
     `5 per class` is part of `10 per class`.
     """
     per_class, share = parse(rule)
-    rows, short = [], []
+    rows, short = [np.empty(0, np.int64)], []
     for number, name in enumerate(classes):
         there = rng.permutation(np.flatnonzero(label_N == number))
         if per_class is not None:
             take = per_class
             if 0 < len(there) < take:
-                short.append(f"Class {name!r} has {len(there)} labels, not {take}: all are used.")
+                short.append(f"{name!r} has {len(there)}")
         else:
             take = max(1, round(share * len(there)))
         rows.append(there[:take])
-    return np.sort(np.concatenate([*rows, np.empty(0, np.int64)])), short
+    notes = [f"Classes with fewer than {per_class} labels: {', '.join(short)}; all are used."]
+    return np.sort(np.concatenate(rows)), notes if short else []
 
 
 def parse(rule: Any) -> tuple[int | None, float]:

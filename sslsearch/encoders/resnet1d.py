@@ -49,9 +49,7 @@ class ResNet1d(SeriesEncoder):
         self.pool: Pool = pool
         self.stem = nn.Conv1d(self.channels, width, stride, stride)
         self.mask_token = nn.Parameter(torch.zeros(width))
-        self.blocks = nn.ModuleList(
-            _Block(before, after) for before, after in pairwise(widths)
-        )
+        self.blocks = nn.ModuleList(_Block(before, after) for before, after in pairwise(widths))
 
     def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
         seen = self.see(batch, hidden_BCN)

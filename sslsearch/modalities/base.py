@@ -77,3 +77,10 @@ class Modality(ABC):
     @abstractmethod
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """n raw, labelled samples whose classes can be learnt in seconds."""
+
+    def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
+        """Samples as they are held in memory -> raw samples, where a modality knows such a form."""
+        raise ValueError(
+            f"{state['modality']} samples are handed in as an Arrow table, not as "
+            f"{type(arrays).__name__}"
+        )

@@ -19,7 +19,9 @@ def place(source: str, schemes: Iterable[str]) -> tuple[str, str]:
     scheme, colon, rest = source.partition(":")
     if not colon or not rest:
         known = ", ".join(f"{s}:…" for s in schemes)
-        raise ValueError(f"data.source {source!r} is not written scheme:place; write one of {known}")
+        raise ValueError(
+            f"data.source {source!r} is not written scheme:place; write one of {known}"
+        )
     if scheme not in schemes:
         raise ValueError(f"data.source: unknown scheme {scheme!r}{did_you_mean(scheme, schemes)}")
     return scheme, rest

@@ -24,8 +24,8 @@ SIDES = {"train": "_TRAIN.ts", "test": "_TEST.ts"}
 def read_aeon(name: str) -> pa.Table:
     """A problem that ships with aeon, or that aeon has downloaded before."""
     found = importlib.util.find_spec("aeon")
-    assert found is not None and found.origin is not None  # a dependency of ours
-    home = Path(found.origin).parent / "datasets"
+    assert found is not None  # a dependency of ours
+    home = Path(str(found.origin)).parent / "datasets"
     names = {}
     for folder in ("data", "local_data"):
         for path in sorted((home / folder).glob("*/*_TRAIN.ts")):
@@ -68,29 +68,28 @@ def _ts_table(path: Path) -> pa.Table:
     if header.get("timestamps") == "true":
         raise ValueError(f"{path}: time stamps in cells are not read; write values only")
     labelled = header.get("classlabel", "true").split()[0] != "false"
-    cells, steps, labels, count = [], [], [], None
+    series: list[np.ndarray] = []
+    labels: list[str | None] = []
     for number, line in enumerate(lines[start:], start + 1):
         if not line.strip() or line.startswith("#"):
             continue
-        runs = [run.split(",") for run in line.strip().split(":")]
-        labels.append(",".join(runs.pop()).strip() if labelled else None)
-        count = len(runs) if count is None else count
-        lengths = {len(run) for run in runs}
-        if len(runs) != count or len(lengths) != 1:
+        text, _, label = line.strip().rpartition(":") if labelled else (line, "", None)
+        x_CT = _ts_channels(text, f"{path}:{number}")
+        if series and len(x_CT) != len(series[0]):
             raise ValueError(
-                f"{path}:{number}: {len(runs)} channels of {sorted(lengths)} steps; every series "
-                f"of this file needs {count} channels of equal length"
+                f"{path}:{number}: {len(x_CT)} channels, but {len(series[0])} in the first series"
             )
-        steps.append(lengths.pop())
-        cells.append(_ts_numbers(runs, f"{path}:{number}"))
-    values = np.concatenate(cells) if cells else np.empty(0)
-    names = tuple(str(c) for c in range(count or 1))
-    table = Ragged(values, np.array(steps, np.int64), names).to_table(str(path))
+        series.append(x_CT)
+        labels.append(label)
+    values = np.concatenate([x_CT.ravel() for x_CT in series] or [np.empty(0)])
+    steps_N = np.array([x_CT.shape[1] for x_CT in series], np.int64)
+    names = tuple(str(c) for c in range(len(series[0]) if series else 1))
+    table = Ragged(values, steps_N, names).to_table(str(path))
     return table.append_column("label", pa.array(labels, pa.string()))
 
 
 def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], int]:
-    header = {}
+    header: dict[str, str] = {}
     for number, line in enumerate(lines):
         words = line.strip().lower().split(maxsplit=1)
         if words[:1] == ["@data"]:
@@ -100,13 +99,14 @@ def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], int]:
     raise ValueError(f"{path}: no @data line; is this a .ts file?")
 
 
-def _ts_numbers(runs: list[list[str]], where: str) -> np.ndarray:
+def _ts_channels(text: str, where: str) -> np.ndarray:
+    """Channels x steps; `?` and `NaN` are missing."""
+    runs = [run.split(",") for run in text.replace("?", "nan").split(":")]
+    if len({len(run) for run in runs}) > 1:
+        steps = ", ".join(str(len(run)) for run in runs)
+        raise ValueError(f"{where}: channels of {steps} steps; fill the missing steps with ?")
     try:
-        return np.array(runs, dtype=np.float64).ravel()
-    except ValueError:
-        pass  # the rarer spelling of a missing value
-    try:
-        return np.array([["nan" if c.strip() == "?" else c for c in r] for r in runs], float).ravel()
+        return np.array(runs, dtype=np.float64)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

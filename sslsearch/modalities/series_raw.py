@@ -36,7 +36,8 @@ class Ragged:
         """The raw Arrow table: `series` (list of float64), `steps`; channel names in the schema."""
         self._refuse_infinite(where)
         series = pa.LargeListArray.from_arrays(self.offsets, pa.array(self.values))
-        metadata = {"channels": json.dumps(self.channels)}
+        names = self.channels if len(self.channels) > 1 else ("value",)  # nothing to tell apart
+        metadata = {"channels": json.dumps(names)}
         return pa.table({"series": series, "steps": self.steps_N}, metadata=metadata)
 
     @classmethod
@@ -62,11 +63,11 @@ class Ragged:
             values[row_start + number * np.repeat(steps_N, steps_N) + step] = channel
         return cls(values, steps_N, tuple(columns))
 
-    def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Start and length of each (row, channel) run that is not empty, row after row."""
+    def runs(self) -> np.ndarray:
+        """Where each channel of each row starts, row after row; empty rows have none."""
         length = np.repeat(self.steps_N, len(self.channels))
-        start = np.cumsum(length) - length
-        return start[length > 0], length[length > 0]
+        starts: np.ndarray = (np.cumsum(length) - length)[length > 0]
+        return starts
 
     def _refuse_infinite(self, where: str) -> None:
         infinite = np.flatnonzero(np.isinf(self.values))

@@ -76,7 +76,7 @@ def _series_columns(
 
 def _is_list(kind: pa.DataType) -> bool:
     types = pa.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _numbers(array: pa.ChunkedArray, where: str) -> np.ndarray:
@@ -87,11 +87,11 @@ def _numbers(array: pa.ChunkedArray, where: str) -> np.ndarray:
             f"{where} holds {kind}, not numbers; choose the columns of the series with "
             "data.columns.series, or make the text numbers"
         )
-    return pc.fill_null(array.cast(pa.float64(), safe=False), np.nan).to_numpy()
+    return np.asarray(pc.fill_null(array.cast(pa.float64(), safe=False), np.nan))
 
 
 def _lengths(array: pa.ChunkedArray) -> np.ndarray:
-    return pc.fill_null(pc.list_value_length(array), 0).to_numpy().astype(np.int64)
+    return np.asarray(pc.fill_null(pc.list_value_length(array), 0), np.int64)
 
 
 def _nested(table: pa.Table, names: list[str], where: str) -> Ragged:
@@ -189,10 +189,10 @@ def _long(
 def _order(array: pa.ChunkedArray, where: str) -> np.ndarray:
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return array.to_numpy()
+        return np.asarray(array)
     if pa.types.is_temporal(kind):
         width = pa.int64() if kind.bit_width == 64 else pa.int32()
-        return array.cast(width).to_numpy()
+        return np.asarray(array.cast(width))
     raise ValueError(f"{where} holds {kind}, which has no order in time; make it numbers or dates")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sslsearch.modalities.series_raw import Ragged
 
-BLOCK = 1 << 22  # numbers held in float64 at once: 32 MiB per intermediate array
+BLOCK = 1 << 17  # numbers in float64 at once: 1 MiB per intermediate array, so caches serve
 FLAT = 1e-12  # a spread below this share of the largest value is rounding, not signal
 
 
@@ -93,10 +93,9 @@ def normalise(x_NCT: np.ndarray, state: Mapping[str, Any]) -> np.ndarray:
     mean_NC1 = x_NCT.sum(axis=-1, keepdims=True) / np.maximum(count_NC1, 1)
     mean_NC1 = np.where(count_NC1 > 0, mean_NC1, mean_C1)  # a channel missing from end to end
     rule = state["rules"]["normalise"]
-    if rule == "none":
-        return np.where(present, x_NCT, mean_NC1)
-    if rule == "per_channel":
-        return (np.where(present, x_NCT, mean_NC1) - mean_C1) / std_C1
+    if rule != "per_series":
+        filled: np.ndarray = np.where(present, x_NCT, mean_NC1)
+        return filled if rule == "none" else np.divide(filled - mean_C1, std_C1)
     largest_NC1 = np.abs(x_NCT).max(axis=-1, keepdims=True)
     centred = np.where(present, x_NCT - mean_NC1, 0.0)
     variance_NC1 = (centred**2).sum(axis=-1, keepdims=True) / np.maximum(count_NC1, 1)

@@ -17,6 +17,7 @@ import torch
 from sslsearch.modalities import series_files, series_tables
 from sslsearch.modalities.base import Modality
 from sslsearch.modalities.columns import file_at, place
+from sslsearch.modalities.series_arrays import series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
 from sslsearch.registry import Unit, register
@@ -65,10 +66,15 @@ class TimeSeries(Modality):
         load = series_tables.read_parquet if scheme == "parquet" else series_tables.read_csv
         return series_tables.series_of(load(path), columns, str(path), unlabelled)
 
+    def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
+        return series_of_arrays(arrays, state["channels"])
+
     def usable(self, raw: pa.Table) -> np.ndarray:
         ragged = Ragged.from_table(raw)
-        there = np.concatenate([[0], np.cumsum(~np.isnan(ragged.values))])
-        return np.diff(there[ragged.offsets]) > 0
+        usable_N = ragged.steps_N > 0
+        starts = ragged.offsets[:-1][usable_N]
+        usable_N[usable_N] = np.logical_or.reduceat(~np.isnan(ragged.values), starts)
+        return usable_N
 
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
         ragged = Ragged.from_table(train)
@@ -128,7 +134,7 @@ class TimeSeries(Modality):
         return notes + self._constant(ragged)
 
     def _constant(self, ragged: Ragged) -> list[str]:
-        starts, lengths = ragged.runs()
+        starts = ragged.runs()
         if not len(starts):
             return []
         # fmin and fmax pass over NaN.
@@ -137,7 +143,9 @@ class TimeSeries(Modality):
         rows = int(flat_RC.any(axis=1).sum())
         if not rows:
             return []
-        becomes = ": such a channel becomes zeros" if self.rules["normalise"] == "per_series" else ""
+        becomes = (
+            ": such a channel becomes zeros" if self.rules["normalise"] == "per_series" else ""
+        )
         where = "" if flat_RC.shape[1] == 1 else " in at least one channel"
         return [f"{rows} series are constant{where}{becomes}."]
 

@@ -60,31 +60,15 @@ class CPC(Pretext):
             z_BKD = z_BKD.float()
             context_BKH = self.summarise(z_BKD * valid_BK[..., None])[0]
             candidates = _Candidates(gather(z_BKD), gather(valid_BK))
-            wrong = [self._wrong(k, context_BKH, valid_BK, candidates) for k in range(1, K)]
+            wrong = [
+                _wrong(head(context_BKH[:, :-k]), k, valid_BK, candidates)
+                for k, head in enumerate(self.predict, start=1)
+            ]
             total, hits, count = (torch.stack(term).sum() for term in zip(*wrong, strict=True))
             loss = global_mean(total, count)
             accuracy = global_mean(hits, count)
         z_XD = z_BKD.flatten(0, 1)
-        return Loss(
-            loss, {"info_nce": loss.detach(), "accuracy": accuracy, "spread": spread(z_XD)}
-        )
-
-    def _wrong(
-        self, k: int, context_BKH: torch.Tensor, valid_BK: torch.Tensor, among: _Candidates
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Summed cross entropy, hits and number of the predictions k windows ahead."""
-        if k > len(self.predict):
-            return (context_BKH.sum() * 0, valid_BK.sum() * 0.0, valid_BK.sum() * 0)
-        B, K = valid_BK.shape
-        logits_XY = self.predict[k - 1](context_BKH[:, :-k]).flatten(0, 1) @ among.z_YD.T
-        logits_XY = logits_XY.masked_fill(~among.valid_Y, torch.finfo(logits_XY.dtype).min)
-        row_B1 = torch.arange(B, device=logits_XY.device)[:, None] + first_of(B)
-        column_K = torch.arange(k, K, device=logits_XY.device)
-        target_X = (row_B1 * K + column_K).flatten()
-        counts_X = (valid_BK[:, :-k] & valid_BK[:, k:]).flatten()
-        error_X = F.cross_entropy(logits_XY, target_X, reduction="none")
-        hits_X = (logits_XY.argmax(1) == target_X) & counts_X
-        return torch.where(counts_X, error_X, 0.0).sum(), hits_X.sum().float(), counts_X.sum()
+        return Loss(loss, {"info_nce": loss.detach(), "accuracy": accuracy, "spread": spread(z_XD)})
 
 
 @dataclass(frozen=True)
@@ -94,13 +78,21 @@ class _Candidates:
     z_GKD: torch.Tensor
     valid_GK: torch.Tensor
 
-    @property
-    def z_YD(self) -> torch.Tensor:
-        return self.z_GKD.flatten(0, 1)
 
-    @property
-    def valid_Y(self) -> torch.Tensor:
-        return self.valid_GK.flatten()
+def _wrong(
+    prediction_BMD: torch.Tensor, k: int, valid_BK: torch.Tensor, among: _Candidates
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Summed cross entropy, hits and number of the M = K - k predictions k windows ahead."""
+    B, K = valid_BK.shape
+    logits_XY = prediction_BMD.flatten(0, 1) @ among.z_GKD.flatten(0, 1).T
+    low = torch.finfo(logits_XY.dtype).min
+    logits_XY = logits_XY.masked_fill(~among.valid_GK.flatten(), low)
+    row_B1 = torch.arange(B, device=logits_XY.device)[:, None] + first_of(B)
+    target_X = (row_B1 * K + torch.arange(K, device=logits_XY.device)[k:]).flatten()
+    counts_X = (valid_BK[:, :-k] & valid_BK[:, k:]).flatten()
+    error_X = F.cross_entropy(logits_XY, target_X, reduction="none")
+    hits_X = (logits_XY.argmax(1) == target_X) & counts_X
+    return torch.where(counts_X, error_X, 0.0).sum(), hits_X.sum().float(), counts_X.sum()
 
 
 def cut(batch: Batch, windows: int) -> Batch:

@@ -154,12 +154,12 @@ def hierarchical(a: Tokens, b: Tokens, alpha: float) -> tuple[torch.Tensor, torc
 
 def instance_wise(a: Tokens, b: Tokens) -> torch.Tensor:
     """At each token, tell a sample's other crop from all other samples of the global batch."""
-    B, N, D = a.z_BND.shape
+    B = len(a.z_BND)
     both_G = gather(torch.cat([a.z_BND, b.z_BND], 2))
     valid_GN = gather(a.valid_BN)
     if len(both_G) == 1:  # no other sample to tell it from
         return both_G.sum() * 0.0
-    all_NYD = torch.cat(both_G.split(D, 2)).transpose(0, 1)  # Y: all a, then all b
+    all_NYD = torch.cat(both_G.chunk(2, 2)).transpose(0, 1)  # Y: all a, then all b
     own_NXD = torch.cat([a.z_BND, b.z_BND]).transpose(0, 1)  # X: this worker's a, then its b
     own_B = torch.arange(B, device=own_NXD.device) + first_of(B)
     return _tell_apart(

@@ -35,9 +35,7 @@ class FittedProbe(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Everything it needs, in plain numbers and lists; has "probe": its registered name."""
 
-    def score(
-        self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None
-    ) -> Scores:
+    def score(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """Scores on samples it has not learnt from; a label it does not know counts as wrong.
 
         `r2` is 1 - squared error of the probabilities / that of the labels' own shares.
@@ -50,7 +48,8 @@ class FittedProbe(ABC):
         all_NK[:, np.searchsorted(classes, self.classes)] = proba_NK
         target_NK = np.eye(len(classes))[code_N]
         error_N = ((target_NK - all_NK) ** 2).sum(1)
-        return judge(all_NK, code_N, error_N, groups_N, {**self.settings, "cv": "held out"})
+        groups = None if groups_N is None else np.asarray(groups_N)
+        return judge(all_NK, code_N, error_N, groups, {**self.settings, "cv": "held out"})
 
     @staticmethod
     def from_dict(saved: dict[str, Any]) -> FittedProbe:
@@ -66,9 +65,7 @@ class Probe(ABC):
     """
 
     @abstractmethod
-    def rung(
-        self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None
-    ) -> Scores:
+    def rung(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """Cross-validated scores within the given rows: cheap, asked at every rung."""
 
     @abstractmethod
@@ -106,6 +103,22 @@ def as_features(features_ND: Rows) -> NDArray[Any]:
 def as_labels(labels_N: Rows) -> NDArray[np.int64]:
     labels = labels_N.detach().cpu().numpy() if isinstance(labels_N, torch.Tensor) else labels_N
     return np.asarray(labels).astype(np.int64)
+
+
+def as_groups(groups_N: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
+    """Each row's group as a number from 0, or None. ValueError if there are not n of them."""
+    if groups_N is None:
+        return None
+    given = groups_N.detach().cpu().numpy() if isinstance(groups_N, torch.Tensor) else groups_N
+    names, group_N = np.unique(np.asarray(given), return_inverse=True)
+    if group_N.shape != (n,):
+        raise ValueError(f"{n} samples need as many groups, not {group_N.shape}")
+    if len(names) < 2:
+        raise ValueError(
+            "all labelled samples are of one group, so none can be judged by the others: label "
+            "samples of another group, or leave out `group`"
+        )
+    return group_N.astype(np.int64)
 
 
 def as_task(

@@ -36,7 +36,7 @@ def health(features_MD: Rows) -> dict[str, float]:
         "feature_std_mean": float(std_D.mean()),
         "feature_std_min": float(std_D.min()),
         "feature_spread": float(np.sqrt((std_D**2).mean())) / size if size > 0 else 0.0,
-        "effective_rank": effective_rank(x_MD - x_MD.mean(0)),
+        "effective_rank": effective_rank(sigma),
         "first_direction": float(energy[0] / energy.sum()) if energy.sum() > 0 else 1.0,
         "dead_dims": float((std_D <= DEAD * (np.abs(x_MD.mean(0)) + std_D)).mean()),
     }

@@ -135,4 +135,4 @@ def _student(freedom: float, level: float) -> float:
 
 def _sum_by(values_N: FloatArray, groups_N: ArrayLike) -> FloatArray:
     _, place_N = np.unique(np.asarray(groups_N), return_inverse=True)
-    return np.bincount(place_N.ravel(), weights=values_N)
+    return np.bincount(place_N.ravel(), weights=values_N).astype(np.float64)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_task
+from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_groups, as_task
 from sslsearch.probe.metrics import judge
 from sslsearch.registry import Count, Positive, Unit, register
 from sslsearch.values import Scores
@@ -48,20 +48,17 @@ class Knn(Probe):
     def __init__(self, *, k: Neighbours = 20, temperature: Temperature = 0.07) -> None:
         self.k, self.temperature = k, temperature
 
-    def rung(
-        self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None
-    ) -> Scores:
+    def rung(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """Every sample voted on by the others (with groups_N: by the other groups)."""
         features, classes, code_N = as_task(features_ND, labels_N)
-        groups = np.arange(len(code_N)) if groups_N is None else np.asarray(groups_N)
-        if len(np.unique(groups)) < 2:
-            raise ValueError("all labelled samples are of one group: label some of another group")
+        groups = as_groups(groups_N, len(code_N))
+        apart = np.arange(len(code_N)) if groups is None else groups
         x_ND, target_NK = _unit(features), np.eye(len(classes))[code_N]
-        proba_NK = _vote(x_ND, x_ND, target_NK, self.k, self.temperature, apart=groups)
+        proba_NK = _vote(x_ND, x_ND, target_NK, self.k, self.temperature, apart=apart)
         error_N = ((target_NK - proba_NK) ** 2).sum(1)
-        cv = "leave-one-out" if groups_N is None else "leave-one-group-out"
+        cv = "leave-one-out" if groups is None else "leave-one-group-out"
         settings = self._settings(len(code_N), features.shape[1]) | {"cv": cv}
-        return judge(proba_NK, code_N, error_N, groups_N, settings)
+        return judge(proba_NK, code_N, error_N, groups, settings)
 
     def final(self, features_ND: Rows, labels_N: Rows) -> FittedProbe:
         features, classes, code_N = as_task(features_ND, labels_N)
@@ -137,4 +134,5 @@ def _vote(
         weight_Qk = np.exp((near_Qk - near_Qk.max(1, keepdims=True)) / temperature)
         votes_QK = np.einsum("qn,qnk->qk", weight_Qk, target_NK[top_Qk])
         proba.append(votes_QK / votes_QK.sum(1, keepdims=True))
-    return (k * np.concatenate(proba) + 1) / (k + classes)
+    smooth_QK: FloatArray = (k * np.concatenate(proba) + 1) / (k + classes)
+    return smooth_QK

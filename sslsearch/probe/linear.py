@@ -10,7 +10,6 @@ Shapes: N = labelled samples, D = features, K = classes, A = penalties tried.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -20,7 +19,7 @@ from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_task
+from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_groups, as_task
 from sslsearch.probe.logistic import fit_logistic
 from sslsearch.probe.metrics import judge
 from sslsearch.probe.ridge import FeatureArray, Ridge, standardisation
@@ -62,9 +61,7 @@ class Linear(Probe):
         self.alphas_A = grid[::-1]  # the strongest first: it wins where the data cannot tell
         self.folds, self.head, self.wide = folds, head, wide
 
-    def rung(
-        self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None
-    ) -> Scores:
+    def rung(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """Scores of every sample as predicted from the others: leave-one-out, or by group folds.
 
         With groups_N no group is on both sides of a fold, and the intervals are over groups.
@@ -75,7 +72,8 @@ class Linear(Probe):
         A class of one sample is never predicted by the others: it counts as wrong.
         """
         features, classes, code_N = as_task(features_ND, labels_N)
-        left_out = self._left_out(features, code_N, len(classes), groups_N)
+        groups = as_groups(groups_N, len(code_N))
+        left_out = self._left_out(features, code_N, len(classes), groups)
         sharpness = sharpen(left_out.scores_NK, code_N)
         proba_NK = softmax(sharpness * left_out.scores_NK, axis=1)
         settings = self._settings(features, len(classes)) | {
@@ -83,7 +81,7 @@ class Linear(Probe):
             "alpha": left_out.alpha,
             "cv": left_out.cv,
         }
-        return judge(proba_NK, code_N, (left_out.error_NK**2).sum(1), groups_N, settings)
+        return judge(proba_NK, code_N, (left_out.error_NK**2).sum(1), groups, settings)
 
     def final(self, features_ND: Rows, labels_N: Rows) -> FittedProbe:
         """Fitted on all rows; its penalty is chosen on them too (by folds, or leave-one-out)."""
@@ -130,40 +128,41 @@ class Linear(Probe):
         }
 
     def _left_out(
-        self, features: FeatureArray, code_N: NDArray[np.int64], k: int, groups_N: ArrayLike | None
+        self,
+        features: FeatureArray,
+        code_N: NDArray[np.int64],
+        k: int,
+        group_N: NDArray[np.int64] | None,
     ) -> LeftOut:
-        """The errors left out at the best alpha: a generator of (N, K), one per alpha, goes in."""
+        """What is left out at the alpha that leaves the least squared error there."""
         target_NK = np.eye(k)[code_N]
         n, mean_K = target_NK.shape[0], target_NK.mean(0)
-        groups = None if groups_N is None else np.asarray(groups_N)
-        if groups is None or len(np.unique(groups)) == n:
+        if group_N is None or group_N.max() == n - 1:  # or each sample is a group of its own
             cv = "leave-one-out"
             others_NK = (n * mean_K - target_NK) / (n - 1)
-            candidates = Ridge(features, target_NK).left_out_errors(self.alphas_A)
+            error_ANK = Ridge(features, target_NK).left_out_errors(self.alphas_A)
         else:
-            folds = group_folds(code_N, groups, self.folds)
-            cv = f"{len(folds)} folds by group"
-            errors_ANK, others_NK = self._fold_errors(features, target_NK, folds)
-            candidates = iter(errors_ANK)
-        best = np.inf
-        for alpha, error_NK in zip(self.alphas_A, candidates, strict=True):
-            if (press := float((error_NK**2).sum())) < best:
-                best, chosen, error = press, float(alpha), error_NK
-        return LeftOut(chosen, error, decisions(target_NK - error, others_NK, mean_K), cv)
+            fold_N = group_folds(code_N, group_N, self.folds)
+            cv = f"{fold_N.max() + 1} folds by group"
+            error_ANK, others_NK = self._fold_errors(features, target_NK, fold_N)
+        best = int((error_ANK**2).sum((1, 2)).argmin())
+        error_NK = error_ANK[best]
+        scores_NK = decisions(target_NK - error_NK, others_NK, mean_K)
+        return LeftOut(float(self.alphas_A[best]), error_NK, scores_NK, cv)
 
     def _fold_errors(
-        self, features: FeatureArray, target_NK: FloatArray, folds: list[NDArray[np.int64]]
+        self, features: FeatureArray, target_NK: FloatArray, fold_N: NDArray[np.int64]
     ) -> tuple[FloatArray, FloatArray]:
-        """Errors (A, N, K) of ridges that never saw a sample's group, and their class shares."""
+        """Errors (A, N, K) of ridges that never saw a sample's fold, and their class shares."""
         error_ANK = np.empty((len(self.alphas_A), *target_NK.shape))
-        shares_NK = np.empty_like(target_NK)
-        for test in folds:
-            train = np.setdiff1d(np.arange(len(target_NK)), test)
-            ridge = Ridge(features[train], target_NK[train])
-            shares_NK[test] = ridge.mean_K
-            for a, alpha in enumerate(self.alphas_A):
-                error_ANK[a, test] = target_NK[test] - ridge.predict(features[test], float(alpha))
-        return error_ANK, shares_NK
+        others_NK = np.empty_like(target_NK)
+        for fold in range(fold_N.max() + 1):
+            test_N = fold_N == fold
+            ridge = Ridge(features[~test_N], target_NK[~test_N])
+            others_NK[test_N] = ridge.mean_K
+            predicted = ridge.predict(features[test_N], self.alphas_A)
+            error_ANK[:, test_N] = target_NK[test_N] - predicted
+        return error_ANK, others_NK
 
 
 @dataclass(frozen=True)
@@ -226,23 +225,23 @@ def sharpen(scores_NK: FloatArray, code_N: NDArray[np.int64]) -> float:
 
 
 def group_folds(
-    code_N: NDArray[np.int64], groups_N: NDArray[Any], folds: int
-) -> list[NDArray[np.int64]]:
-    """The test rows of each fold: no group in two folds, classes spread as evenly as that allows.
+    code_N: NDArray[np.int64], group_N: NDArray[np.int64], folds: int
+) -> NDArray[np.int64]:
+    """Each row's fold: no group in two folds, classes spread as evenly as that allows.
 
-    As many folds as asked for, or as groups (and samples of the largest class) allow.
+    As many folds as asked for, or as there are groups. Groups go in by falling size, each to the
+    fold that holds the least of the classes it brings (this keeps the squares of the counts per
+    fold and class, as shares of the class, smallest), among those to the one of fewest samples.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    if groups_N.shape != code_N.shape:
-        raise ValueError(f"{len(code_N)} samples need as many groups, not {groups_N.shape}")
-    groups = len(np.unique(groups_N))
-    if groups < 2:
-        raise ValueError(
-            "all labelled samples are of one group, so none can be judged by the others: label "
-            "samples of another group, or leave out `group`"
-        )
-    splitter = StratifiedGroupKFold(min(folds, groups, int(np.bincount(code_N).max())))
-    with warnings.catch_warnings():  # it warns of classes rarer than folds: fine here
-        warnings.simplefilter("ignore", UserWarning)
-        return [test for _, test in splitter.split(code_N, code_N, groups_N) if len(test)]
+    count_GK = np.zeros((int(group_N.max()) + 1, int(code_N.max()) + 1))
+    np.add.at(count_GK, (group_N, code_N), 1)
+    share_GK, size_G = count_GK / count_GK.sum(0), count_GK.sum(1)
+    folds = min(folds, len(count_GK))
+    share_FK, size_F = np.zeros((folds, share_GK.shape[1])), np.zeros(folds)
+    fold_G = np.empty(len(count_GK), dtype=np.int64)
+    for g in np.argsort(-size_G, kind="stable"):
+        fold = np.lexsort((size_F, share_FK @ share_GK[g]))[0]
+        share_FK[fold] += share_GK[g]
+        size_F[fold] += size_G[g]
+        fold_G[g] = fold
+    return fold_G[group_N]

@@ -36,7 +36,7 @@ def fit_logistic(x_ND: FloatArray, code_N: NDArray[np.int64], folds: int) -> Log
     """
     folds = min(folds, int(np.bincount(code_N).min()))
     c = _choose(x_ND, code_N, folds) if folds >= 2 else UNCHOSEN
-    (coef_DK, bias_K), = _path(x_ND, code_N, (c,))
+    ((coef_DK, bias_K),) = _path(x_ND, code_N, (c,))
     return LogisticFit(coef_DK, bias_K, c, folds if folds >= 2 else 0)
 
 

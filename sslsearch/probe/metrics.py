@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sslsearch.probe.interval import ratio_interval, wilson
 from sslsearch.values import Scores
@@ -21,7 +21,7 @@ def judge(
     proba_NK: FloatArray,
     code_N: NDArray[np.int64],
     error_N: FloatArray,
-    groups_N: ArrayLike | None,
+    groups_N: NDArray[Any] | None,
     settings: dict[str, Any],
 ) -> Scores:
     """All metrics over all samples at once (never an average of batches).
@@ -64,9 +64,9 @@ def judge(
     return Scores(values, low, high, settings)
 
 
-def _effective(share: float, variance: float, groups_N: ArrayLike) -> float:
+def _effective(share: float, variance: float, groups_N: NDArray[Any]) -> float:
     """How many independent samples would know the share as well as these groups of samples do."""
-    groups, n = len(np.unique(np.asarray(groups_N))), np.size(groups_N)
+    groups, n = len(np.unique(groups_N)), groups_N.size
     if not variance > 0:  # all right or all wrong: the groups are what was drawn
         return float(groups)
     return float(np.clip(share * (1 - share) / variance, 1.0, n))

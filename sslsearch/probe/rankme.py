@@ -9,7 +9,7 @@ Shapes: M = pool samples, D = features, N = labelled samples.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,11 @@ def rankme(
     """
     features = as_features(pool_features_MD)
     take = np.linspace(0, len(features) - 1, min(samples, len(features))).astype(np.int64)
-    return effective_rank(features[take])
+    sigma = np.linalg.svd(features[take].astype(np.float64), compute_uv=False)
+    return effective_rank(sigma)
 
 
-def effective_rank(features_MD: NDArray[Any]) -> float:
+def effective_rank(sigma: NDArray[np.float64]) -> float:
     """exp(entropy of the singular values as shares of their sum)."""
-    sigma = np.linalg.svd(features_MD.astype(np.float64), compute_uv=False)
     share = sigma / max(float(sigma.sum()), EPSILON) + EPSILON
     return float(np.exp(-(share * np.log(share)).sum()))

@@ -3,7 +3,7 @@
 It also gives what leaving each sample out, one at a time, would have predicted, without refitting
 (Allen 1974, PRESS; Golub, Heath & Wahba 1979, Generalized Cross-Validation).
 
-Shapes: N = samples, D = features, K = targets, R = eigenvectors kept.
+Shapes: N = samples, D = features, K = targets, R = eigenvectors kept, A = alphas.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Ridge:
         self.mean_D, self.gain_D = standardisation(features_ND)
         self.dual = n <= d
         if self.dual:
-            x_ND = (features_ND - self.mean_D) * self.gain_D
+            x_ND = self._standard(features_ND)
             gram = x_ND @ x_ND.T
             gram += (2 * np.trace(gram) + 1) / n  # above every eigenvalue: their sum is the trace
             eigen_R, vectors = np.linalg.eigh(gram)
@@ -69,37 +69,52 @@ class Ridge:
 
     def coef(self, alpha: float) -> FloatArray:
         """W (D, K), on standardised features."""
-        weights = self.vectors @ (self.target_RK / (self.eigen_R + alpha)[:, None])
-        if not self.dual:
-            return weights
-        x_ND = (self.features_ND - self.mean_D) * self.gain_D
-        coef_DK: FloatArray = x_ND.T @ weights
-        return coef_DK
-
-    def predict(self, features_ND: FeatureArray, alpha: float) -> FloatArray:
-        coef_DK = self.coef(alpha)
-        parts = [x @ coef_DK for _, x in self._blocks(features_ND)]
-        return self.mean_K + np.concatenate(parts)
-
-    def left_out_errors(self, alphas: FloatArray) -> Iterator[FloatArray]:
-        """Per alpha, Y - what the other N - 1 samples predict: (N, K)."""
+        coef: FloatArray = self.vectors @ (self.target_RK / (self.eigen_R + alpha)[:, None])
         if self.dual:
-            for alpha in alphas:
-                gain_R = alpha / (self.eigen_R + alpha)
-                residual_NK = self.vectors @ (gain_R[:, None] * self.target_RK)
-                yield residual_NK / (self.vectors**2 @ gain_R)[:, None]
-            return
-        inverse_RA = 1 / (self.eigen_R[:, None] + alphas)
-        leverage = [(x @ self.vectors) ** 2 @ inverse_RA for _, x in self._blocks(self.features_ND)]
-        slack_NA = 1 - 1 / len(self.features_ND) - np.concatenate(leverage)
-        for alpha, slack_N in zip(alphas, slack_NA.T, strict=True):
-            residual_NK = self.centred_NK + self.mean_K - self.predict(self.features_ND, alpha)
-            yield residual_NK / slack_N[:, None]
+            coef = self._standard(self.features_ND).T @ coef
+        return coef
+
+    def predict(self, features_ND: FeatureArray, alphas_A: FloatArray) -> FloatArray:
+        """What is predicted for other rows at each alpha: (A, N, K)."""
+        basis_DR = self.vectors
+        if self.dual:
+            basis_DR = self._standard(self.features_ND).T @ self.vectors
+        gain_RA = 1 / (self.eigen_R[:, None] + alphas_A)
+        blocks = self._blocks(features_ND)
+        parts = [self._combine(x @ basis_DR, gain_RA) for _, x in blocks]
+        fitted_ANK: FloatArray = np.concatenate(parts, axis=1) + self.mean_K
+        return fitted_ANK
+
+    def left_out_errors(self, alphas_A: FloatArray) -> FloatArray:
+        """Y - what the other N - 1 samples predict, at each alpha: (A, N, K)."""
+        if self.dual:
+            gain_RA = alphas_A / (self.eigen_R[:, None] + alphas_A)
+            slack_NA = self.vectors**2 @ gain_RA
+            error_ANK: FloatArray = self._combine(self.vectors, gain_RA) / slack_NA.T[..., None]
+            return error_ANK
+        inverse_RA = 1 / (self.eigen_R[:, None] + alphas_A)
+        error_ANK = np.empty((len(alphas_A), *self.centred_NK.shape))
+        for rows, x in self._blocks(self.features_ND):
+            z = x @ self.vectors
+            slack_NA = 1 - 1 / len(self.features_ND) - z**2 @ inverse_RA
+            residual_ANK = self.centred_NK[rows] - self._combine(z, inverse_RA)
+            error_ANK[:, rows] = residual_ANK / slack_NA.T[..., None]
+        return error_ANK
+
+    def _combine(self, z_NR: FloatArray, gain_RA: FloatArray) -> FloatArray:
+        """z diag(gain) target at each alpha, (A, N, K), in one product."""
+        weights_RAK = gain_RA[:, :, None] * self.target_RK[:, None]
+        flat_NX = z_NR @ weights_RAK.reshape(len(weights_RAK), -1)
+        sum_NAK: FloatArray = flat_NX.reshape(-1, *weights_RAK.shape[1:])
+        return sum_NAK.transpose(1, 0, 2)
+
+    def _standard(self, features_ND: FeatureArray) -> FloatArray:
+        return (features_ND - self.mean_D) * self.gain_D
 
     def _blocks(self, features_ND: FeatureArray) -> Iterator[tuple[slice, FloatArray]]:
         for start in range(0, len(features_ND), ROWS):
             rows = slice(start, start + ROWS)
-            yield rows, (features_ND[rows] - self.mean_D) * self.gain_D
+            yield rows, self._standard(features_ND[rows])
 
 
 def standardisation(features_ND: FeatureArray) -> tuple[FloatArray, FloatArray]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from sslsearch import registry
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.record import Record, Row
-from sslsearch.train.judge import selection_sign
 from sslsearch.values import Recipe
 
 
@@ -33,8 +33,8 @@ class Contender:
 
     Attributes:
         runs: run name -> file with `train` and `test` features.
-        scores: cross-validated selection scores on the training labels, one for each run.
-        sees_labels: fitted on the training labels, so it has no honest cross-validated score.
+        scores: cross-validated selection scores on the training labels, one for each run; empty
+            for what was fitted on those labels and so has no honest one.
     """
 
     name: str
@@ -42,7 +42,6 @@ class Contender:
     recipe: Recipe | None
     runs: dict[str, Path]
     scores: tuple[float, ...] = ()
-    sees_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,10 @@ class Confirmed:
     @property
     def name(self) -> str:
         return self.contender.name
+
+    @property
+    def kind(self) -> str:
+        return self.contender.kind
 
     @property
     def test_interval(self) -> tuple[float, float, float]:
@@ -129,7 +132,8 @@ def decide(confirmed: Sequence[Confirmed], metric: str) -> Verdict:
     if winner.contender.recipe.hash == default.contender.recipe.hash:
         sentence = "The search found nothing better than the default recipe, which is exported."
         return Verdict(default, default, default, (0.0, 0.0, 0.0), False, sentence)
-    mean, low, high = paired_difference(winner.right.astype(float), default.right.astype(float))
+    gap = paired_difference(winner.right.astype(float), default.right.astype(float))
+    mean, low, high = gap.mean, gap.low, gap.high
     points = f"{100 * mean:+.1f} points of test {metric} [{100 * low:+.1f}, {100 * high:+.1f}]"
     if low > 0:
         sentence = f"The best recipe beats the default by {points}; it is exported."
@@ -151,10 +155,8 @@ def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Con
     return Contender(name, kind, done[0].recipe, runs, scores)
 
 
-def selection_score(probe: str, judge_by: str, features: torch.Tensor, labels: torch.Tensor) -> Any:
-    """(score, low, high): a floor's cross-validated score, measured as every trial's is."""
-    scores = registry.get("probe", probe).bind({})().rung(features, labels)
-    sign = selection_sign(judge_by)
-    sides = (scores.low.get(judge_by, math.nan), scores.high.get(judge_by, math.nan))
-    low, high = sorted(sign * side for side in sides)
-    return sign * scores.values[judge_by], low, high
+def without_labels(table: pa.Table) -> pa.Table:
+    """The test table as workers may see it: every label null, with nothing under the null."""
+    at = table.schema.get_field_index("label")
+    field = table.schema.field(at)
+    return table.set_column(at, field, pa.nulls(len(table), field.type))

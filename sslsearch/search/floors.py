@@ -6,58 +6,112 @@ They are kept in the study folder, so a resumed study does not compute them agai
 
 from __future__ import annotations
 
+import json
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sslsearch import registry
+from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
+from sslsearch.search.board import Line
+from sslsearch.search.confirm import Contender
+from sslsearch.space import Space
+from sslsearch.train.judge import selection_sign
+from sslsearch.values import Recipe, Scores
 
 NICE = 5  # floors yield to the slots; they are wanted at the end only
+ALWAYS = "majority"  # costs nothing, and no score means anything without it
 
 
 class FloorRunner:
-    """Computes floors one after another."""
+    """Computes floors one after another. An actor."""
 
     def __init__(self, train: Any, test: Any, folder: str) -> None:
         os.nice(NICE)
         torch.set_num_threads(1)
-        # Refs handed to an actor's constructor arrive as the values themselves.
+        # References handed to an actor's constructor arrive as the tables themselves.
         self.train, self.test = Samples.from_table(train), Samples.from_table(test)
         self.folder = Path(folder)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
-        """Compute one floor and save its features; returns the file's path."""
-        path = floor_path(self.folder, name, seed, key)
+        """Compute one floor, unless it lies there already; returns the path of its features."""
+        path = self.folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
         if not path.exists():
             made = registry.get("floor", name).bind({})(self.train, self.test, seed, encoder)
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
             tensors = {
                 "train": torch.as_tensor(made.train_ND).float().contiguous(),
                 "test": torch.as_tensor(made.test_ND).float().contiguous(),
             }
-            save_file(tensors, part, metadata={"sees_labels": str(int(made.sees_labels))})
+            part = path.with_suffix(".part")
+            save_file(tensors, part, metadata={"sees_labels": json.dumps(made.sees_labels)})
             part.replace(path)
         return str(path)
 
 
-def floor_path(folder: Path, name: str, seed: int, key: str) -> Path:
-    """Where a floor's features lie; `key` tells encoders apart."""
-    return folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
+class Floors:
+    """The floors of one study: started first, collected at the end.
 
+    Args:
+        encoder: the encoder choice that floors with an encoder use until a winner is known.
+    """
 
-def start_floors(train: Any, test: Any, folder: Path) -> Any:
-    """A FloorRunner actor. It asks for no CPU: it runs beside the slots at low priority."""
-    actor = ray.remote(num_cpus=0, max_restarts=2, max_task_retries=2)(FloorRunner)
-    return actor.remote(train, test, str(folder))
+    def __init__(
+        self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path
+    ) -> None:
+        self.space, self.encoder, self.folder = space, encoder, folder
+        samples = Samples.from_table(data.train)
+        self.labels = samples.labels_N[samples.labelled]
+        self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]
+        self.names = list(dict.fromkeys([ALWAYS, *space.probe.against]))
+
+    def start(self, train: Any, test: Any) -> None:
+        """Begin, at low priority and asking for no CPU, beside the slots."""
+        actor = ray.remote(num_cpus=0)(FloorRunner)
+        self.runner = actor.remote(train, test, str(self.folder))
+        self.refs = {name: self._begin(name, self.encoder) for name in self.names}
+
+    def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:
+        seeded = "random" in registry.get("floor", name).traits
+        key = Recipe({"encoder": encoder, "augment": {}}).hash[:6]
+        seeds = range(self.space.confirm.seeds if seeded else 1)
+        return [self.runner.run.remote(name, seed, encoder, key) for seed in seeds]
+
+    def collect(self, winning: dict[str, Any]) -> Iterator[tuple[Contender, Line]]:
+        """Wait for each floor and judge it; the untrained one is that of the winning encoder."""
+        if winning != self.encoder and "untrained" in self.refs:
+            self.refs["untrained"] = self._begin("untrained", winning)
+        for name, refs in self.refs.items():
+            runs = {path.stem: path for path in map(Path, ray.get(refs))}
+            scored = [s for s in map(self._score, runs.values()) if s is not None]
+            mean = np.mean(scored, axis=0) if scored else np.full(3, math.nan)
+            contender = Contender(name, "floor", None, runs, tuple(s[0] for s in scored))
+            yield contender, Line("floor", name, "ok", *(float(value) for value in mean))
+
+    def _score(self, path: Path) -> tuple[float, float, float] | None:
+        """(score, low, high), cross-validated; None for a floor that was fitted on the labels."""
+        with safe_open(path, framework="pt") as file:
+            if json.loads(file.metadata()["sees_labels"]):
+                return None
+        probe = registry.get("probe", self.space.probe.name).bind({})()
+        scores: Scores = probe.rung(load_file(path)["train"], self.labels, self.groups)
+        metric = self.space.probe.judge_by
+        sign = selection_sign(metric)
+        sides = (scores.low.get(metric, math.nan), scores.high.get(metric, math.nan))
+        low, high = sorted(sign * side for side in sides)
+        return sign * scores.values[metric], low, high
 
 
 def read_features(path: Path) -> dict[str, torch.Tensor]:
-    """train (labelled samples, in order) and test features, as a floor or finalist left them."""
+    """train (labelled samples, in order) and test features, as a floor or a finalist left them."""
     tensors: dict[str, torch.Tensor] = load_file(path)
     return tensors

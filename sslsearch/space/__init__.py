@@ -1,4 +1,4 @@
-"""The question: a search-space YAML becomes a tree, and a Recipe is drawn from it. No torch here."""
+"""The question: a search-space YAML becomes a tree, and recipes are drawn from it."""
 
 from sslsearch.space.answers import Question
 from sslsearch.space.errors import SpaceError

@@ -132,16 +132,17 @@ def questions(node: Node, path: str, condition: Condition = ()) -> list[Question
     match node:
         case Fixed():
             return []
-        case Real(low, high, log) | Whole(low, high, log) | Choice() as open_node:
-            del low, high, log
-            return [_question(open_node, path, condition)]
+        case Real() | Whole() | Choice():
+            return [_question(node, path, condition)]
         case Map(items) | MixOf(items):
             return _under(items, path, condition)
         case OneOf(branches):
             if len(branches) == 1:
                 return _under(branches, path, condition)
             names = tuple(branches)
-            found = [Question(f"{path}.kind", "choice", names[0], options=names, condition=condition)]
+            found = [
+                Question(f"{path}.kind", "choice", names[0], options=names, condition=condition)
+            ]
             for name, branch in branches.items():
                 lives = (*condition, (f"{path}.kind", name))
                 found += questions(branch, f"{path}.{name}", lives)
@@ -196,8 +197,8 @@ def project(node: Node, value: Any, path: str, answers: dict[str, Scalar]) -> No
     match node:
         case Fixed():
             return
-        case Real() | Whole() | Choice() as open_node:
-            answers[path] = nearest(open_node, value)
+        case Real() | Whole() | Choice():
+            answers[path] = nearest(node, value)
         case Map(items) | MixOf(items):
             if isinstance(node, MixOf):
                 value = value.get("mix_of", {}) if isinstance(value, Mapping) else {}

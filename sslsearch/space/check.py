@@ -11,11 +11,11 @@ from pydantic.fields import FieldInfo
 
 from sslsearch import registry
 from sslsearch.registry import did_you_mean
-from sslsearch.space import grammar, laws
 from sslsearch.space.errors import Faults
 from sslsearch.space.fit import check_fit
-from sslsearch.space.nodes import Fixed, Map, Node, OneOf
-from sslsearch.space.parts import BAD, PartReader, read_value
+from sslsearch.space.knobs import BAD, read_fixed
+from sslsearch.space.nodes import Fixed, Map, Node
+from sslsearch.space.parts import PartReader
 from sslsearch.space.sections import ORDER, SECTIONS, Columns, Head, Optim, PartName, Section
 from sslsearch.space.source import entries, is_empty, written
 
@@ -67,7 +67,7 @@ def _head(here: Entries, root: yaml.Node, default_name: str, faults: Faults) -> 
     good = True
     for word in Head.model_fields:
         if word in here:
-            good &= _field(Head, word, *here[word], values, None, faults)
+            good &= _field(Head, word, here[word][1], values, None, faults)
     return Head(**values) if good else None
 
 
@@ -78,7 +78,9 @@ def _sections(here: Entries, root: yaml.Node, faults: Faults) -> dict[str, Secti
         if model is Optim:
             continue
         if word not in here and word == "data":
-            faults.add(root, "data: is missing: data: {modality: …, source: …} says what to learn from")
+            faults.add(
+                root, "data: is missing: data: {modality: …, source: …} says what to learn from"
+            )
             continue
         key, node = here.get(word, (root, yaml.MappingNode("", [], root.start_mark)))
         section = _section(model, word, key, node, written_modality, faults)
@@ -111,7 +113,7 @@ def _section(
             good &= inner is not None
             values[word] = inner
         else:
-            good &= _field(model, word, at, value, values, modality, faults)
+            good &= _field(model, word, value, values, modality, faults)
     for word, info in model.model_fields.items():
         if info.is_required() and word not in here:
             faults.add(key, f"{path}: needs {word}, {info.description}")
@@ -129,42 +131,18 @@ def _section(
 def _field(
     model: type[BaseModel],
     word: str,
-    key: yaml.Node,
     node: yaml.Node,
     values: dict[str, Any],
     modality: str | None,
     faults: Faults,
 ) -> bool:
     """One closed field into `values`; False after a fault."""
-    info = model.model_fields[word]
-    said = f"{word}: {written(node)}: "
-    try:
-        value = _read(info, node)
-    except grammar.GrammarError as error:
-        faults.add(node, f"{said}{error}")
+    found = read_fixed(model, word, node, faults)
+    if found is BAD:
         return False
-    checked, law = laws.validate(model, word, value)
-    if law is not None:
-        near = ""
-        if isinstance(value, str) and laws.options(info):
-            near = did_you_mean(value, map(str, laws.options(info))).split("; known")[0]
-        faults.add(node, f"{said}{word} must be {law}, got {grammar.show(value)}{near}")
-        return False
-    values[word] = checked
-    return _names(info, node, checked, modality, faults)
-
-
-def _read(info: FieldInfo, node: yaml.Node) -> Any:
-    """The plain value of a closed field; text fields take numbers and words as written."""
-    found = read_value(node)
-    if not isinstance(found, Fixed):
-        raise grammar.GrammarError(
-            "is fixed here; only encoder, pretext, augment and optim may be open"
-        )
-    kinds = laws.kinds(info)
-    if str in kinds and not kinds & {int, float, bool} and isinstance(node, yaml.ScalarNode):
-        return None if found.value is None and type(None) in kinds else node.value
-    return found.value
+    assert isinstance(found, Fixed)
+    values[word] = found.value
+    return _names(model.model_fields[word], node, found.value, modality, faults)
 
 
 def _names(
@@ -175,29 +153,32 @@ def _names(
     if marked is None:
         return True
     every = registry.parts(marked.kind)
-    known = registry.parts(marked.kind, modality) if modality in registry.parts("modality") else every
+    known = (
+        registry.parts(marked.kind, modality) if modality in registry.parts("modality") else every
+    )
     good = True
     for name in [value] if isinstance(value, str) else value:
         if name not in every:
             faults.add(node, f"{name}: unknown {marked.kind}{did_you_mean(name, known)}")
             good = False
         elif name not in known:
-            faults.add(node, f"{name}: is for {', '.join(sorted(every[name].modality or ()))}, not "
-                       f"for {modality}; known: {', '.join(known)}")
+            faults.add(
+                node,
+                f"{name}: is for {', '.join(sorted(every[name].modality or ()))}, not "
+                f"for {modality}; known: {', '.join(known)}",
+            )
             good = False
     return good
 
 
-def _tree(
-    here: Entries, root: yaml.Node, modality: str | None, faults: Faults
-) -> dict[str, Node]:
+def _tree(here: Entries, root: yaml.Node, modality: str | None, faults: Faults) -> dict[str, Node]:
     """The sections that may be open."""
     reader = PartReader(modality, faults)
     tree: dict[str, Node] = {}
     if "encoder" in here:
         tree["encoder"] = reader.slot("encoder", *here["encoder"])
     elif modality:
-        name = registry.get("modality", modality).make.default_encoder
+        name = _of_modality(modality, "default_encoder")
         tree["encoder"] = reader.slot("encoder", root, yaml.ScalarNode("", name, root.start_mark))
     if "pretext" in here:
         tree["pretext"] = reader.slot("pretext", *here["pretext"])
@@ -216,9 +197,11 @@ def _floors(sections: dict[str, Section], here: Entries, modality: str) -> None:
     """Where the YAML names no floors, the modality's own run."""
     node = here["probe"][1] if "probe" in here else None
     said = isinstance(node, yaml.MappingNode) and "against" in entries(node)
-    floors = list(registry.get("modality", modality).make.floors)
+    floors = list(_of_modality(modality, "floors"))
     if not said:
         sections["probe"] = sections["probe"].model_copy(update={"against": floors})
 
 
-__all__ = ["BAD", "Checked", "OneOf", "check"]
+def _of_modality(modality: str, attribute: str) -> Any:
+    """What the class of a modality says: `default_encoder`, `floors`."""
+    return getattr(registry.get("modality", modality).make, attribute)

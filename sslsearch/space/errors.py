@@ -16,6 +16,11 @@ def where(mark: yaml.Mark) -> str:
     return mark.name if mark.name.startswith(SET) else f"{mark.name}:{mark.line + 1}"
 
 
+def mark(name: str, line: int = 0) -> yaml.Mark:
+    """A place that no node stands at."""
+    return yaml.Mark(name, 0, line, 0, "", 0)
+
+
 class Faults:
     """Collects faults while reading goes on, so that a user meets all of them at once."""
 
@@ -23,8 +28,8 @@ class Faults:
         self._found: dict[str, tuple[bool, int]] = {}
 
     def add(self, at: yaml.Node | yaml.Mark, message: str) -> None:
-        mark = at if isinstance(at, yaml.Mark) else at.start_mark
-        self._found[f"{where(mark)}: {message}"] = (mark.name.startswith(SET), mark.line)
+        place = at if isinstance(at, yaml.Mark) else at.start_mark
+        self._found[f"{where(place)}: {message}"] = (place.name.startswith(SET), place.line)
 
     def __bool__(self) -> bool:
         return bool(self._found)

@@ -24,7 +24,9 @@ def check_fit(modality: str, uses: Sequence[Use], faults: Faults) -> None:
         needs = use.part.needs - data.gives - TRAINING_GIVES
         if use.part.kind == "encoder":
             if needs:
-                faults.add(use.at, f"{use.part.name}: needs {_words(needs)}, which {modality} has not")
+                faults.add(
+                    use.at, f"{use.part.name}: needs {_words(needs)}, which {modality} has not"
+                )
             continue
         for encoder in encoders:
             missing = needs - encoder.part.gives

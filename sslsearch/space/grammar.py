@@ -109,10 +109,12 @@ def show(value: Any) -> str:
         plain = bool(value) and parse(value) == Fixed(value)
     except GrammarError:
         plain = False
-    return value if plain and re.fullmatch(r"[\w./+%-][\w./+%: -]*", value) else json.dumps(value)
+    return value if plain and re.fullmatch(r"[\w./+%-][\w./+%: -]*", value) else json.dumps(value, ensure_ascii=False)
 
 
 def _word(value: Scalar) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else (
-        "null" if value is None else str(value) if isinstance(value, str) else repr(value)
+    return (
+        {True: "true", False: "false"}[value]
+        if isinstance(value, bool)
+        else ("null" if value is None else str(value) if isinstance(value, str) else repr(value))
     )

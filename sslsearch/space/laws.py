@@ -15,10 +15,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sslsearch import registry
-from sslsearch.registry import Unit
+from sslsearch.registry import Slot, Unit
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _LIMITS = {at.Ge: ("ge", ">="), at.Gt: ("gt", ">"), at.Le: ("le", "<="), at.Lt: ("lt", "<")}
+_SIGNS = {**dict(_LIMITS.values()), "multiple_of": "a multiple of"}
 _NAMES = {
     int: "a whole number",
     float: "a number",
@@ -69,29 +70,32 @@ def unit(info: FieldInfo) -> str:
 
 def limits(metadata: tuple[Any, ...]) -> dict[str, float]:
     """{"ge": 0, "lt": 1}: the limits on a number, by pydantic's names."""
-    flat = [m for item in metadata for m in (item.metadata if isinstance(item, FieldInfo) else [item])]
-    return {
-        key: getattr(m, key) for m in flat for kind, (key, _) in _LIMITS.items() if type(m) is kind
-    }
+    flat = [
+        m for item in metadata for m in (item.metadata if isinstance(item, FieldInfo) else [item])
+    ]
+    return {key: getattr(m, key) for m in flat for key in _SIGNS if hasattr(m, key)}
 
 
-def law(info: FieldInfo, value: Any = PydanticUndefined) -> str:
+def slot(info: FieldInfo) -> Slot | None:
+    """The marker of a knob that is itself a part, also inside `MaskingSlot | None`."""
+    marks = [m for _, metadata in branches(info) for m in metadata if isinstance(m, Slot)]
+    return marks[0] if marks else None
+
+
+def law(info: FieldInfo, value: Any = PydanticUndefined, unit_too: bool = True) -> str:
     """`>= 0 and < 1 (share of tokens)`; names the type where `value` is of another type."""
     said = []
     for kind, metadata in branches(info):
         if get_origin(kind) is Literal:
             said.append(" | ".join(str(v) for v in get_args(kind)))
             continue
-        bounds = limits(metadata)
-        signs = {key: sign for key, sign in _LIMITS.values()}
-        text = " and ".join(f"{signs[key]} {bound:g}" for key, bound in bounds.items())
+        bounds = limits(metadata).items()
+        text = " and ".join(f"{_SIGNS[key]} {bound:g}" for key, bound in bounds)
         plain = get_origin(kind) or kind
         right = type(value) is plain or (plain is float and type(value) is int)
-        if plain is int and type(value) is float:
-            right = False
         name = "" if right and text else _NAMES.get(plain, str(plain))
         said.append(f"{name} {text}".strip())
-    counted = unit(info)
+    counted = unit(info) if unit_too else ""
     return " or ".join(said) + (f" ({counted})" if counted else "")
 
 

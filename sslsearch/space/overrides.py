@@ -8,7 +8,7 @@ from __future__ import annotations
 import yaml
 
 from sslsearch.registry import did_you_mean
-from sslsearch.space.errors import SET, Faults
+from sslsearch.space.errors import SET, Faults, mark
 from sslsearch.space.source import TEXT, compose, entries, is_empty
 
 STRUCTURE = ("one_of", "subset_of", "sequence_of", "mix_of")
@@ -19,9 +19,9 @@ def override(root: yaml.MappingNode, assignment: str, faults: Faults) -> None:
     path, equals, text = assignment.partition("=")
     words = path.strip().split(".")
     name = SET + path.strip()
-    start = yaml.Mark(name, 0, 0, 0, None, None)
+    start = mark(name)
     if not equals or not all(words):
-        faults.add(yaml.Mark(SET + assignment, 0, 0, 0, None, None), "write PATH=VALUE")
+        faults.add(mark(SET + assignment), "write PATH=VALUE")
         return
     value = compose(text, name, faults)
     if value is None:

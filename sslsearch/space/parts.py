@@ -5,20 +5,18 @@ Every knob that is not written becomes Fixed at its default, so the tree needs n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from sslsearch import registry
-from sslsearch.registry import Part, Slot, did_you_mean
-from sslsearch.space import grammar, laws
+from sslsearch.registry import Part, did_you_mean
+from sslsearch.space import laws
 from sslsearch.space.errors import Faults
+from sslsearch.space.knobs import BAD, read_knob
 from sslsearch.space.nodes import (
-    Choice,
     Fixed,
     Map,
     MixOf,
@@ -27,13 +25,11 @@ from sslsearch.space.nodes import (
     Real,
     SequenceOf,
     SubsetOf,
-    Whole,
 )
 from sslsearch.space.overrides import STRUCTURE
 from sslsearch.space.source import entries, is_empty, written
 
 WEIGHT = Real(0.1, 1.0, start=0.5)  # of a branch of mix_of, where none is written
-BAD = Fixed(None)  # stands where a fault was found; never drawn, for the faults are raised
 
 
 class Weighted(BaseModel):
@@ -62,8 +58,11 @@ class PartReader:
         if isinstance(node, yaml.ScalarNode) and not is_empty(node):
             return self._named(kind, node)
         if not isinstance(node, yaml.MappingNode) or is_empty(node):
-            self.faults.add(at, f"{kind}: {written(node)}: names a part, as in {kind}: {{name: "
-                            f"{{knob: value}}}}; known: {', '.join(self._known(kind))}")
+            self.faults.add(
+                at,
+                f"{kind}: {written(node)}: names a part, as in {kind}: {{name: "
+                f"{{knob: value}}}}; known: {', '.join(self._known(kind))}",
+            )
             return BAD
         here = entries(node)
         word = next((w for w in here if w in STRUCTURE), None)
@@ -88,8 +87,11 @@ class PartReader:
         if is_empty(node) or (isinstance(node, yaml.ScalarNode) and node.value == "none"):
             return Map({})
         if not isinstance(node, yaml.MappingNode):
-            self.faults.add(at, f"augment: {written(node)}: none, or a mapping as in "
-                            "augment: {jitter: {sigma: 0.03}}")
+            self.faults.add(
+                at,
+                f"augment: {written(node)}: none, or a mapping as in "
+                "augment: {jitter: {sigma: 0.03}}",
+            )
             return BAD
         here = entries(node)
         word = next((w for w in here if w in STRUCTURE), None)
@@ -107,19 +109,23 @@ class PartReader:
     def knobs(self, model: type[BaseModel], what: str, at: yaml.Node, node: yaml.Node) -> Map:
         """A mapping of knobs, checked against a part's (or a section's) model."""
         if not isinstance(node, yaml.MappingNode) and not is_empty(node):
-            self.faults.add(at, f"{what}: {written(node)}: holds knobs, as in {what}: {{knob: value}}")
+            self.faults.add(
+                at, f"{what}: {written(node)}: holds knobs, as in {what}: {{knob: value}}"
+            )
             return Map({})
         here = entries(node) if isinstance(node, yaml.MappingNode) else {}
         for word, (key, _) in here.items():
             if word not in model.model_fields:
-                near = did_you_mean(word, model.model_fields) if model.model_fields else (
-                    "; it has none"
+                near = (
+                    did_you_mean(word, model.model_fields)
+                    if model.model_fields
+                    else ("; it has none")
                 )
                 self.faults.add(key, f"{word}: unknown knob of {what}{near}")
         items: dict[str, Node] = {}
         for word, info in model.model_fields.items():
             if word in here:
-                items[word] = self._knob(model, word, info, *here[word])
+                items[word] = self._knob(model, word, *here[word])
             elif info.is_required():
                 self.faults.add(at, f"{what}: needs {word}, {laws.law(info)}")
             else:
@@ -137,14 +143,18 @@ class PartReader:
         branches = {name: self._branch(kind, name, node, None) for name in names}
         return OneOf({name: branch for name, branch in branches.items() if branch is not None})
 
-    def _alone(self, kind: str, word: str, allowed: tuple[str, ...], node: yaml.MappingNode) -> bool:
+    def _alone(
+        self, kind: str, word: str, allowed: tuple[str, ...], node: yaml.MappingNode
+    ) -> bool:
         here = entries(node)
         if word not in allowed:
             law = " or ".join(f"{a}:" for a in allowed)
             self.faults.add(here[word][0], f"{word}: has no place in {kind}: write {law}")
         elif len(here) > 1:
             other = next(w for w in here if w != word)
-            self.faults.add(here[other][0], f"{other}: stands beside {word}: indent it under {word}")
+            self.faults.add(
+                here[other][0], f"{other}: stands beside {word}: indent it under {word}"
+            )
         else:
             return True
         return False
@@ -152,11 +162,14 @@ class PartReader:
     def _is_lines(self, word: str, key: yaml.Node, node: yaml.Node) -> bool:
         if isinstance(node, yaml.MappingNode) and not is_empty(node):
             return True
-        self.faults.add(key, f"{word}: {written(node)}: holds parts, one a line, as in name: "
-                        "{knob: value}")
+        self.faults.add(
+            key, f"{word}: {written(node)}: holds parts, one a line, as in name: {{knob: value}}"
+        )
         return False
 
-    def _branches(self, kind: str, node: yaml.MappingNode, weighted: bool = False) -> dict[str, Map]:
+    def _branches(
+        self, kind: str, node: yaml.MappingNode, weighted: bool = False
+    ) -> dict[str, Map]:
         found = {
             name: self._branch(kind, name, key, value, weighted)
             for name, (key, value) in entries(node).items()
@@ -173,8 +186,9 @@ class PartReader:
             return None
         if name not in known:
             theirs = ", ".join(sorted(part.modality or ()))
-            self.faults.add(at, f"{name}: is for {theirs}, not for {self.modality}; "
-                            f"known: {', '.join(known)}")
+            self.faults.add(
+                at, f"{name}: is for {theirs}, not for {self.modality}; known: {', '.join(known)}"
+            )
         self.uses.append(Use(part, at))
         node = yaml.MappingNode("", []) if node is None else node
         if not weighted or not isinstance(node, yaml.MappingNode):
@@ -182,16 +196,14 @@ class PartReader:
             return Map({"weight": WEIGHT, **knobs.items}) if weighted else knobs
         rest = [(key, value) for key, value in node.value if key.value != "weight"]
         weight = entries(node).get("weight")
-        own = WEIGHT if weight is None else self._knob(
-            Weighted, "weight", Weighted.model_fields["weight"], *weight
-        )
+        own = WEIGHT if weight is None else read_knob(Weighted, "weight", weight[1], self.faults)
         bare = yaml.MappingNode(node.tag, rest, node.start_mark, node.end_mark)
         return Map({"weight": own, **self.knobs(part.knobs, name, at, bare).items})
 
     def _default(self, info: FieldInfo, at: yaml.Node) -> Node:
         """The default of a knob, as a tree; a default masking has defaults of its own."""
         value = info.get_default(call_default_factory=True)
-        slot = registry.marker(info, Slot) or _nested_slot(info)
+        slot = laws.slot(info)
         if slot is None or value is None:
             return Fixed(value)
         ((name, given),) = value.items()
@@ -203,84 +215,9 @@ class PartReader:
         }
         return OneOf({name: Map(knobs)})
 
-    def _knob(
-        self, model: type[BaseModel], word: str, info: FieldInfo, key: yaml.Node, node: yaml.Node
-    ) -> Node:
-        slot = registry.marker(info, Slot) or _nested_slot(info)
+    def _knob(self, model: type[BaseModel], word: str, key: yaml.Node, node: yaml.Node) -> Node:
+        info = model.model_fields[word]
+        slot = laws.slot(info)
         if slot is not None and not (is_empty(node) and type(None) in laws.kinds(info)):
             return self.slot(slot.kind, key, node)
-        said = f"{word}: {written(node)}: "
-        try:
-            found = read_value(node)
-        except grammar.GrammarError as error:
-            self.faults.add(node, f"{said}{error}")
-            return BAD
-        match found:
-            case Fixed(value):
-                return Fixed(self._value(model, word, value, node, said))
-            case Choice(options):
-                values = tuple(self._value(model, word, o, node, said) for o in options)
-                return Choice(values, _start(info))
-            case Real(low, high) | Whole(low, high):
-                return self._range(model, word, info, node, found, (low, high))
-        raise AssertionError(f"{type(found).__name__} is not a scalar")
-
-    def _range(
-        self,
-        model: type[BaseModel],
-        word: str,
-        info: FieldInfo,
-        node: yaml.Node,
-        found: Real | Whole,
-        ends: tuple[float, float],
-    ) -> Node:
-        said = f"{word}: {written(node)}: "
-        low, high = (self._value(model, word, end, node, said) for end in ends)
-        log = " log" if found.log else ""
-        if isinstance(found, Whole) and type(low) is float:
-            cure = f"{float(ends[0])}..{float(ends[1])}{log}"
-            self.faults.add(node, f"{said}{word} is a real number: write {cure}")
-        return replace(found, low=low, high=high, start=_start(info))
-
-    def _value(
-        self, model: type[BaseModel], word: str, value: Any, node: yaml.Node, said: str
-    ) -> Any:
-        checked, law = laws.validate(model, word, value)
-        if law is not None:
-            near = ""
-            words = laws.options(model.model_fields[word])
-            if words and isinstance(value, str):
-                near = did_you_mean(value, map(str, words)).split("; known")[0]
-            self.faults.add(node, f"{said}{word} must be {law}, got {grammar.show(value)}{near}")
-        return checked
-
-
-def read_value(node: yaml.Node) -> Node:
-    """A value without parts in it: an open or fixed scalar, a list, a plain mapping."""
-    if isinstance(node, yaml.ScalarNode):
-        return grammar.parse(node.value, quoted=node.style is not None)
-    if isinstance(node, yaml.SequenceNode):
-        return Fixed([_fixed(item) for item in node.value])
-    assert isinstance(node, yaml.MappingNode)
-    return Fixed({word: _fixed(value) for word, (_, value) in entries(node).items()})
-
-
-def _fixed(node: yaml.Node) -> Any:
-    found = read_value(node)
-    if not isinstance(found, Fixed):
-        raise grammar.GrammarError("what stands inside a list or a mapping is fixed, not open")
-    return found.value
-
-
-def _start(info: FieldInfo) -> Any:
-    value = info.get_default(call_default_factory=True)
-    return None if value is PydanticUndefined else value
-
-
-def _nested_slot(info: FieldInfo) -> Slot | None:
-    """The Slot of `MaskingSlot | None`."""
-    for _, metadata in laws.branches(info):
-        for item in metadata:
-            if isinstance(item, Slot):
-                return item
-    return None
+        return read_knob(model, word, node, self.faults)

@@ -51,8 +51,10 @@ Name = Annotated[
 ]
 GoalText = Annotated[
     str,
-    _law(r"(maximize|minimize) probe/\w+", "maximize or minimize a metric of the probe, "
-         "as in maximize probe/accuracy"),
+    _law(
+        r"(maximize|minimize) probe/\w+",
+        "maximize or minimize a metric of the probe, as in maximize probe/accuracy",
+    ),
 ]
 AUTO = Literal["auto"]
 
@@ -60,12 +62,12 @@ AUTO = Literal["auto"]
 class Columns(Section):
     """Which columns of a table hold what; what is left out is guessed from the schema."""
 
-    series: str | list[str] | None = Field(None, description="columns that hold the data")
-    label: str | None = Field(None, description="column that holds the label")
-    group: str | None = Field(None, description="column whose samples stay in one split")
-    split: str | None = Field(None, description="column that says train or test")
-    id: str | None = Field(None, description="column that names the sample")
-    time: str | None = Field(None, description="column that orders the steps of a series")
+    series: str | list[str] | None = Field(default=None, description="columns that hold the data")
+    label: str | None = Field(default=None, description="column that holds the label")
+    group: str | None = Field(default=None, description="column whose samples stay in one split")
+    split: str | None = Field(default=None, description="column that says train or test")
+    id: str | None = Field(default=None, description="column that names the sample")
+    time: str | None = Field(default=None, description="column that orders the steps of a series")
 
 
 class Data(Section):
@@ -73,19 +75,23 @@ class Data(Section):
 
     modality: Annotated[str, PartName("modality")] = Field(description="the kind of data")
     source: Source = Field(description="kind:place, as in parquet:my.parquet or aeon:OSULeaf")
-    labels: Labels = Field("all", description="labels used: all, N per class, or P%")
+    labels: Labels = Field(default="all", description="labels used: all, N per class, or P%")
     normalise: Literal["per_series", "per_channel", "none"] = Field(
-        "per_series", description="zero mean and unit deviation, over what"
+        default="per_series", description="zero mean and unit deviation, over what"
     )
-    columns: Columns = Field(Columns(), description="which columns hold what")
-    group: str | None = Field(None, description="column whose samples stay in one split")
-    pool: Source | None = Field(None, description="a second, unlabelled source to pretrain on")
-    unequal: Literal["pad", "resample"] = Field("pad", description="samples of unequal length")
-    missing: Literal["mask", "interpolate"] = Field("mask", description="missing values")
+    columns: Columns = Field(default=Columns(), description="which columns hold what")
+    group: str | None = Field(default=None, description="column whose samples stay in one split")
+    pool: Source | None = Field(
+        default=None, description="a second, unlabelled source to pretrain on"
+    )
+    unequal: Literal["pad", "resample"] = Field(
+        default="pad", description="samples of unequal length"
+    )
+    missing: Literal["mask", "interpolate"] = Field(default="mask", description="missing values")
     test: Annotated[float, Field(gt=0, lt=1), Unit("share of samples")] = Field(
-        0.3, description="test split, where the source has none"
+        default=0.3, description="test split, where the source has none"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the splits")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of the splits")
 
 
 class Optim(Section):
@@ -101,24 +107,32 @@ class Optim(Section):
 class Probe(Section):
     """How a representation is judged."""
 
-    name: Annotated[str, PartName("probe")] = Field("linear", description="the probe that judges")
+    name: Annotated[str, PartName("probe")] = Field(
+        default="linear", description="the probe that judges"
+    )
     watch: Annotated[list[str], PartName("watch")] = Field(
-        ["knn", "rankme"], description="metrics that are logged and judge nothing"
+        default=["knn", "rankme"], description="metrics that are logged and judge nothing"
     )
     against: Annotated[list[str], PartName("floor")] = Field(
-        ["untrained", "raw", "supervised"], description="floors that a recipe must beat"
+        default=["untrained", "raw", "supervised"], description="floors that a recipe must beat"
     )
     judge_by: Literal["r2", "log_loss", "accuracy"] = Field(
-        "r2", description="what ranks trials at a rung; finer than the goal on few labels"
+        default="r2", description="what ranks trials at a rung; finer than the goal on few labels"
     )
 
 
 class Fidelity(Section):
     """How long a trial trains, counted in samples seen."""
 
-    first: Annotated[Count, Unit("samples seen")] = Field(2_000, description="the first rung")
-    last: Annotated[Count, Unit("samples seen")] = Field(54_000, description="the last rung")
-    eta: Annotated[int, Field(ge=2)] = Field(3, description="rungs grow by, and one in eta stays")
+    first: Annotated[Count, Unit("samples seen")] = Field(
+        default=2_000, description="the first rung"
+    )
+    last: Annotated[Count, Unit("samples seen")] = Field(
+        default=54_000, description="the last rung"
+    )
+    eta: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="rungs grow by, and one in eta stays"
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> Fidelity:
@@ -137,45 +151,57 @@ class Fidelity(Section):
 class Budget(Section):
     """When a search ends: whichever comes first."""
 
-    trials: Count = Field(60, description="trials")
-    minutes: Annotated[Positive, Unit("minutes")] = Field(60.0, description="wall clock")
+    trials: Count = Field(default=60, description="trials")
+    minutes: Annotated[Positive, Unit("minutes")] = Field(default=60.0, description="wall clock")
 
 
 class Search(Section):
     """How recipes are chosen and stopped."""
 
-    sampler: Literal["tpe", "random", "gp", "qmc"] = Field("tpe", description="who chooses")
-    scheduler: Literal["asha", "none"] = Field("asha", description="who stops trials early")
+    sampler: Literal["tpe", "random", "gp", "qmc"] = Field(default="tpe", description="who chooses")
+    scheduler: Literal["asha", "none"] = Field(default="asha", description="who stops trials early")
     start_from: Literal["literature", "none"] = Field(
-        "literature", description="the recipes that run first"
+        default="literature", description="the recipes that run first"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the sampler and the trials")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="seed of the sampler and the trials"
+    )
 
 
 class Confirm(Section):
     """How the best are run again before anyone believes them."""
 
-    top: Count = Field(3, description="finalists, beside the default recipe")
-    seeds: Count = Field(3, description="fresh seeds for each")
+    top: Count = Field(default=3, description="finalists, beside the default recipe")
+    seeds: Count = Field(default=3, description="fresh seeds for each")
 
 
 class Track(Section):
     """What is logged and kept."""
 
-    mlflow: str = Field("sqlite:///mlflow.db", description="an MLflow tracking URI, or none")
-    keep: Literal["best", "all", "none"] = Field("best", description="encoders that are kept")
+    mlflow: str = Field(
+        default="sqlite:///mlflow.db", description="an MLflow tracking URI, or none"
+    )
+    keep: Literal["best", "all", "none"] = Field(
+        default="best", description="encoders that are kept"
+    )
 
 
 class Compute(Section):
     """Where trials run."""
 
-    workers_per_trial: Count = Field(1, description="workers that train one trial together")
-    slots: AUTO | Count = Field("auto", description="trials at once; auto = what the cluster fits")
-    gpus_per_worker: AUTO | NonNegative = Field("auto", description="auto = one where there is any")
-    cpus_per_worker: Positive = Field(0.95, description="processor cores of one worker")
-    recycle_after: Annotated[Count, Unit("trials")] = Field(200, description="workers restart after")
+    workers_per_trial: Count = Field(default=1, description="workers that train one trial together")
+    slots: AUTO | Count = Field(
+        default="auto", description="trials at once; auto = what the cluster fits"
+    )
+    gpus_per_worker: AUTO | NonNegative = Field(
+        default="auto", description="auto = one where there is any"
+    )
+    cpus_per_worker: Positive = Field(default=0.95, description="processor cores of one worker")
+    recycle_after: Annotated[Count, Unit("trials")] = Field(
+        default=200, description="workers restart after"
+    )
     trial_minutes: Annotated[Positive, Unit("minutes")] = Field(
-        60.0, description="a trial longer than this ends as timeout"
+        default=60.0, description="a trial longer than this ends as timeout"
     )
 
 

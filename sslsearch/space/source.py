@@ -7,10 +7,11 @@ PyYAML's own reading of scalars is switched off (`1e-4` would be text, `12:30` t
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from sslsearch.space.errors import SET, Faults, SpaceError, where
+from sslsearch.space.errors import Faults, SpaceError, mark
 
 TEXT = "tag:yaml.org,2002:str"
 EMPTY = "null"  # how a value that was left out is written
@@ -20,16 +21,21 @@ class _Reader(yaml.BaseLoader):
     """Composes nodes; refuses what has no place in a space: tags, anchors and aliases."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _marked("anchors (&) and aliases (*) are not part of a space: write it out", event)
+            raise _marked(
+                "anchors (&) and aliases (*) are not part of a space: write it out", event
+            )
         if getattr(event, "tag", None):
-            raise _marked(f"tags such as {event.tag} are not part of a space: leave it out", event)
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            raise _marked(f"tags such as {tag} are not part of a space: leave it out", event)
         return super().compose_node(parent, index)
 
 
 def _marked(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+    at = event.start_mark
+    assert isinstance(at, yaml.Mark)
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at)
 
 
 def read(path: Path) -> str:
@@ -50,32 +56,30 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | None:
         node = reader.get_single_node()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position))
-        faults.add(yaml.Mark(name, 0, line, 0, None, None), f"{error.reason}: remove it")
+        faults.add(mark(name, line), f"{error.reason}: remove it")
         return None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark or yaml.Mark(name, 0, 0, 0, None, None)
-        mark.name = name
-        faults.add(mark, _syntax(text, mark, error))
+        at = error.problem_mark or error.context_mark or mark(name)
+        if at.line >= len(text.splitlines()):  # it broke off: say where it began
+            at = error.context_mark or at
+        faults.add(at, _syntax(text, at, error))
         return None
     if node is None:
-        return _empty(yaml.Mark(name, 0, 0, 0, None, None))
+        faults.add(mark(name), "nothing is written here")
+        return None
     _check_shape(node, faults)
     return node
 
 
-def _syntax(text: str, mark: yaml.Mark, error: yaml.MarkedYAMLError) -> str:
+def _syntax(text: str, at: yaml.Mark, error: yaml.MarkedYAMLError) -> str:
     lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
+    line = lines[at.line] if at.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in (error.problem or ""):
         return "a tab: indent and separate with spaces"
     problem = error.problem or "not YAML"
     known = problem.endswith(("write it out", "leave it out"))
     context = f" {error.context}" if error.context else ""
     return problem if known else f"not YAML: {problem}{context}; got {line.strip()!r}"
-
-
-def _empty(mark: yaml.Mark) -> yaml.ScalarNode:
-    return yaml.ScalarNode(TEXT, EMPTY, mark, mark)
 
 
 def _check_shape(node: yaml.Node, faults: Faults) -> None:
@@ -135,16 +139,3 @@ def with_name(text: str, root: yaml.MappingNode, name: str) -> str:
     if root.flow_style:
         return f"{text[: at + 1]}name: {name}, {text[at + 1 :]}"
     return f"{text[:at]}name: {name}\n{' ' * root.start_mark.column}{text[at:]}"
-
-
-__all__ = [
-    "SET",
-    "compose",
-    "entries",
-    "is_empty",
-    "read",
-    "to_text",
-    "where",
-    "with_name",
-    "written",
-]

@@ -103,7 +103,7 @@ class Space:
 
         Values are put into their ranges, augmentations that the space has not are dropped, what
         is fixed stays the space's own. None where the space has not the recipe's pretext; with
-        `strict`, None unless the drawn sections are exactly the recipe's.
+        `strict`, None unless the very same trial is drawn, judged in the same way.
         """
         if not self._has_pretext(recipe):
             return None
@@ -112,7 +112,7 @@ class Space:
             walks.project(node, recipe.body.get(section), section, near)
         record = _Record(Answers(near, self._starts()))
         drawn = self.draw(record)
-        if strict and any(_ordered(drawn[s]) != _ordered(recipe.body.get(s)) for s in self.tree):
+        if strict and (drawn.hash, _judged(drawn)) != (recipe.hash, _judged(recipe)):
             return None
         return record.asked
 
@@ -158,8 +158,9 @@ def parse(text: str, file: str = "space.yaml", sets: Sequence[str] = ()) -> Spac
     root = compose(text, file, faults)
     faults.raise_if_any()
     assert root is not None
-    for assignment in sets if isinstance(root, yaml.MappingNode) else ():
-        override(root, assignment, faults)
+    for assignment in sets:
+        if isinstance(root, yaml.MappingNode):
+            override(root, assignment, faults)
     name = re.sub(r"[^\w.-]+", "_", Path(file).stem, flags=re.ASCII).strip("_.-") or "space"
     checked = check(root, name, faults)
     faults.raise_if_any()
@@ -197,11 +198,9 @@ def describe(node: Node) -> Any:
     return [type(node).__name__, *([name, describe(b)] for name, b in branches.items())]
 
 
-def _ordered(value: Any) -> Any:
-    """Mappings as lists of pairs: the order of augmentations counts."""
-    if isinstance(value, dict):
-        return [(key, _ordered(item)) for key, item in value.items()]
-    return value
+def _judged(recipe: Recipe) -> tuple[Any, ...]:
+    probe = recipe["probe"]
+    return recipe["goal"], probe["name"], probe["judge_by"]
 
 
 __all__ = ["Goal", "Space", "SpaceError", "describe", "load", "parse"]

@@ -61,7 +61,7 @@ class Tracker:
         past, _ = self._spool.read()
         known = [event["study"] for event in past if event["kind"] == "study"]
         self.study_id = study_id or (known[-1] if known else uuid.uuid4().hex[:12])
-        self._reported = {_rung(event) for event in past if event["kind"] == "report"}
+        self._told = {_once(event) for event in past if event["kind"] in ("report", "finish")}
         self._concluded = False
         self._wake, self._closing, self._stop = (threading.Event() for _ in range(3))
         self._drained = threading.Event()
@@ -122,8 +122,8 @@ class Tracker:
             "message": report.message,
             "metrics": metrics + losses,
         }
-        if _rung(event) not in self._reported:
-            self._reported.add(_rung(event))
+        if _once(event) not in self._told:
+            self._told.add(_once(event))
             self._append("report", **event)
 
     def finish(
@@ -133,15 +133,17 @@ class Tracker:
         score: float | None = None,
         seconds: float | None = None,
     ) -> None:
-        """A trial is over."""
-        figures = {"final_score": score, "seconds": seconds}
-        self._append(
-            "finish",
-            trial=str(trial_id),
-            status=status,
-            tags={"sslsearch.status": status},
-            metrics=[(key, value, 0) for key, value in figures.items() if value is not None],
-        )
+        """A trial is over; told twice, its figures count once."""
+        event: dict[str, Any] = {
+            "trial": str(trial_id),
+            "status": status,
+            "tags": {"sslsearch.status": status},
+        }
+        if _once(event) not in self._told:
+            self._told.add(_once(event))
+            figures = {"score": None if self._judged(trial_id) else score, "seconds/total": seconds}
+            event["metrics"] = [(k, v, 0) for k, v in figures.items() if v is not None]
+        self._append("finish", **event)
 
     def artifact(self, trial_id: str | None, path: Path, folder: str = "") -> None:
         """Keep a file or a folder's files with a trial, or with the study (None)."""
@@ -177,6 +179,10 @@ class Tracker:
                     f"kept in {self._spool.path.name} and the next `run` of this study ships them."
                 )
         self._spool.close()
+
+    def _judged(self, trial_id: str) -> bool:
+        """Whether a rung has told the trial's score; a floor has no rungs."""
+        return any(trial == str(trial_id) and seen is not None for trial, seen, _ in self._told)
 
     def _append(self, kind: str, **fields: Any) -> None:
         self._spool.append(kind, **fields)
@@ -243,18 +249,12 @@ def absolute_uri(uri: str | None) -> str | None:
     return uri
 
 
-def run_name(
-    trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None
-) -> str:
-    """How MLflow's table calls a run: `0012 simclr`, `finalist 0012 simclr seed 3`."""
+def run_name(trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None) -> str:
+    """How MLflow's narrow first column calls a run: `0012 simclr`, `0012 s3 simclr`, `floor raw`."""
     if kind == "floor" or recipe is None:
         return f"{kind} {trial_id.split('/')[-1]}"
-    name = f"{number:04d} {recipe.family}"
-    if kind == "default":
-        name = f"default {recipe.family}"
-    elif kind == "finalist":
-        name = f"finalist {name}"
-    return name if kind == "trial" or seed is None else f"{name} seed {seed}"
+    of_seed = "" if kind == "trial" or seed is None else f"s{seed} "
+    return f"{'default' if kind == 'default' else f'{number:04d}'} {of_seed}{recipe.family}"
 
 
 def thin(points: tuple[tuple[int, float], ...], most: int) -> list[tuple[int, float]]:
@@ -275,8 +275,9 @@ def _report_metrics(report: Report) -> dict[str, float]:
     }
 
 
-def _rung(event: Mapping[str, Any]) -> tuple[str, int, str]:
-    return event["trial"], event["samples_seen"], event["status"]
+def _once(event: Mapping[str, Any]) -> tuple[str, int | None, str]:
+    """What makes a report, or an end (no samples), the same when it is told again."""
+    return event["trial"], event.get("samples_seen"), event["status"]
 
 
 def _texts(tags: Mapping[str, Any] | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ ENDED = {  # any other status: FAILED
 }
 HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}  # the same request can only fail again
 NO_SUCH_RUN = "RESOURCE_DOES_NOT_EXIST"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI pages
 METRICS, PARAMS, TAGS = 1000, 100, 100  # MLflow's limits of one request
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ class Shipper:
             self._note(f"MLflow refuses part of {what}: {_first_line(error)}")
 
     def _create(self, trial: str | None, group: Pending) -> str:
-        tags = {"sslsearch.study": self.study}
+        tags = {"sslsearch.study": self.study, "mlflow.source.name": "sslsearch"}
         if trial is None:
             tags["sslsearch.kind"] = "study"
         else:
@@ -195,7 +196,7 @@ class Shipper:
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
             place = _artifacts_beside(self.uri, self.experiment)
-            return str(client.create_experiment(self.experiment, artifact_location=place))
+            return str(client.create_experiment(self.experiment, place, EXPERIMENT_TAGS))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

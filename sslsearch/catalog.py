@@ -1,0 +1,112 @@
+"""`python -m sslsearch.catalog [KIND] [--modality M]`: the parts, their knobs, units and papers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sslsearch import registry
+from sslsearch.registry import Identity, Part, did_you_mean
+from sslsearch.space import laws
+from sslsearch.space.grammar import show
+from sslsearch.space.schema import schema
+
+WIDTH = 120  # columns, when the output is piped
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _arguments().parse_args(argv)
+    if args.schema:
+        sys.stdout.write(json.dumps(schema(), indent=1, ensure_ascii=False) + "\n")
+        return 0
+    fault = _unknown(args.kind, registry.ROOMS, "kind") or _unknown(
+        args.modality, registry.parts("modality"), "modality"
+    )
+    if fault:
+        sys.stderr.write(fault + "\n")
+        return 2
+    found = {
+        kind: list(registry.parts(kind, args.modality).values())
+        for kind in registry.ROOMS
+        if args.kind in (None, kind)
+    }
+    if args.json:
+        rows = [describe(part) for parts in found.values() for part in parts]
+        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    for kind, parts in found.items():
+        if parts:
+            console.print(_table(kind, parts))
+    return 0
+
+
+def describe(part: Part) -> dict[str, Any]:
+    """One part as plain data."""
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "summary": part.summary,
+        "paper": part.paper,
+        "modality": None if part.modality is None else sorted(part.modality),
+        "needs": sorted(part.needs),
+        "gives": sorted(part.gives),
+        "knobs": [_knob(name, info) for name, info in part.knobs.model_fields.items()],
+    }
+
+
+def _knob(name: str, info: FieldInfo) -> dict[str, Any]:
+    slot = laws.slot(info)
+    identity = registry.marker(info, Identity)
+    default = info.get_default(call_default_factory=True)
+    return {
+        "name": name,
+        "range": f"one {slot.kind}" if slot else laws.law(info, unit_too=False),
+        "unit": laws.unit(info),
+        "default": None if default is PydanticUndefined else default,
+        "required": info.is_required(),
+        "changes_nothing_at": identity.value if identity else None,
+    }
+
+
+def _table(kind: str, parts: list[Part]) -> Table:
+    table = Table(title=f"{kind} ({len(parts)})", title_justify="left", expand=False)
+    for column in ("part", "knob", "legal", "default", "unit"):
+        table.add_column(column, overflow="fold")
+    for part in parts:
+        knobs = [_knob(name, info) for name, info in part.knobs.model_fields.items()]
+        name = Text(part.name, style="bold")
+        name.append(f"\n{part.paper}" if part.paper else "", style="dim")
+        columns = [[k[key] for k in knobs] for key in ("name", "range", "default", "unit")]
+        required = [k["required"] for k in knobs]
+        defaults = ["needed" if r else show(d) for r, d in zip(required, columns[2], strict=True)]
+        texts = [columns[0], columns[1], defaults, columns[3]]
+        table.add_row(name, *(Text("\n".join(map(str, text))) for text in texts), end_section=True)
+    return table
+
+
+def _unknown(word: str | None, known: Any, what: str) -> str:
+    if word is None or word in known:
+        return ""
+    return f"unknown {what} {word!r}{did_you_mean(word, known)}"
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslsearch.catalog", description=__doc__)
+    parser.add_argument("kind", nargs="?", help=f"one of {', '.join(registry.ROOMS)}")
+    parser.add_argument("--modality", help="only parts that fit this kind of data")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--schema", action="store_true", help="the JSON schema of a space")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

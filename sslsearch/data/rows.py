@@ -1,0 +1,145 @@
+"""All rows of a study before they become tensors: the source's own and those of a second pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sslsearch.data import splits
+from sslsearch.data.duplicates import digests
+from sslsearch.data.labels import as_text, naturally, numbered
+
+NAMED = ("label", "group", "split", "id")  # columns of names, kept as text
+# row: place in its source; own: not from the second pool. All other columns are content, which
+# only the modality understands; it is handed in as Any, for its room stands beside this one.
+OURS = (*NAMED, "row", "own")
+
+
+def gather(
+    modality: Any, data: Mapping[str, Any], root: Path, seed: int
+) -> tuple[pa.Table, list[str]]:
+    """Content and `OURS` of all rows that hold any content; what was left out, in words."""
+    columns = {key: name for key, name in (data.get("columns") or {}).items() if name is not None}
+    if data.get("group") is not None:
+        columns["group"] = data["group"]
+    notes: list[str] = []
+    raw = read(modality, data["source"], columns, root, seed)
+    raw = raw.append_column("own", pa.array(np.ones(len(raw), bool)))
+    if data.get("pool") is not None:
+        pool = read(modality, data["pool"], columns, root, seed, unlabelled=True)
+        if pool.schema.metadata != raw.schema.metadata:
+            raise ValueError(
+                f"data.pool: {data['pool']} holds other samples than data.source: "
+                f"{pool.schema.metadata} against {raw.schema.metadata}"
+            )
+        pool, notes = _only_pool(pool)
+        raw = pa.concat_tables([raw, pool], promote_options="default")
+    usable_N = modality.usable(raw)
+    if not usable_N.all():
+        rows = raw["row"].to_numpy()[~usable_N]
+        first = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+        notes.append(f"{len(rows)} rows hold nothing and were dropped (from 0: {first}).")
+        raw = raw.filter(pa.array(usable_N))
+    return raw, notes
+
+
+def read(
+    modality: Any,
+    source: str,
+    columns: Mapping[str, Any],
+    root: Path,
+    seed: int = 0,
+    *,
+    unlabelled: bool = False,
+) -> pa.Table:
+    """One source: its content, `NAMED` columns as text, `row`. `synthetic:N` needs no file."""
+    scheme, _, count = source.partition(":")
+    if scheme == "synthetic" and count.isdigit():
+        raw = modality.synthetic(int(count), seed)
+    else:
+        raw = modality.read(source, columns, root, unlabelled=unlabelled)
+    if not len(raw):
+        raise ValueError(f"data: {source} holds no rows")
+    for name in NAMED:
+        if name in raw.column_names:
+            place = raw.column_names.index(name)
+            raw = raw.set_column(place, name, as_text(raw[name], f"{source}: the {name} column"))
+    if "label" not in raw.column_names:
+        raw = raw.append_column("label", pa.nulls(len(raw), pa.string()))
+    return raw.append_column("row", pa.array(np.arange(len(raw))))
+
+
+def _only_pool(pool: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Without labels, and without what the pool's own source calls test."""
+    notes = []
+    if "split" in pool.column_names:
+        test_N = splits.given(pool["split"].combine_chunks())[0]
+        if test_N.any():
+            notes.append(f"{test_N.sum()} rows that the second pool calls test are left out.")
+        pool = pool.filter(pa.array(~test_N)).drop_columns("split")
+    pool = pool.drop_columns("label").append_column("own", pa.array(np.zeros(len(pool), bool)))
+    return pool, notes
+
+
+def split(
+    raw: pa.Table, label_N: np.ndarray, group_N: np.ndarray | None, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows of train and of test: as the source says, else whole groups, else by class."""
+    own_N = raw["own"].to_numpy()
+    test_N = np.zeros(len(raw), bool)
+    notes: list[str] = []
+    if "split" in raw.column_names:
+        test_N[own_N], notes = splits.given(raw["split"].filter(raw["own"]).combine_chunks())
+        if not test_N.any():
+            notes.append("The split column names no test rows.")
+    if not test_N.any():
+        if not 0 <= share < 1:
+            raise ValueError(f"data.test: {share} is not a share; write for example 0.3")
+        if group_N is None:
+            rng = np.random.default_rng([seed, 0])
+            test_N[own_N] = splits.stratified(label_N[own_N], share, rng)
+        else:
+            test_N = splits.grouped(label_N, group_N, share, seed)
+        by = "stratified by class" if group_N is None else "whole groups"
+        notes.append(f"No test split is given: {test_N.sum()} rows were drawn, {by}, seed {seed}.")
+    blind_N = test_N & (label_N < 0)
+    if blind_N.any():
+        notes.append(f"{blind_N.sum()} rows of the test split have no label and are left out.")
+    if test_N.all():
+        raise ValueError("data: every row is in the test split; none is left to train on")
+    return np.flatnonzero(~test_N), np.flatnonzero(test_N & ~blind_N), notes
+
+
+def groups(raw: pa.Table) -> np.ndarray | None:
+    """int64: the group of each row; a row without one is a group of its own."""
+    if "group" not in raw.column_names:
+        return None
+    text = raw["group"].combine_chunks()
+    names = naturally(text.drop_null().to_pylist())
+    group_N = numbered(text, names)
+    alone = np.flatnonzero(group_N < 0)
+    group_N[alone] = len(names) + np.arange(len(alone))
+    return group_N
+
+
+def overlap_notes(
+    raw: pa.Table, group_N: np.ndarray | None, train: np.ndarray, test: np.ndarray
+) -> list[str]:
+    """What training and test share: groups, and exact duplicates."""
+    notes = []
+    if group_N is not None:
+        both = len(np.intersect1d(group_N[train], group_N[test]))
+        notes.append(
+            f"Groups: {len(np.unique(group_N[train]))} in training, "
+            f"{len(np.unique(group_N[test]))} in test, {both} in both."
+        )
+    digest = digests(raw, [name for name in raw.column_names if name not in OURS])
+    known = {digest[row] for row in train}
+    again = sum(digest[row] in known for row in test)
+    if again:
+        notes.append(f"{again} test rows are exact duplicates of rows in the training pool.")
+    return notes

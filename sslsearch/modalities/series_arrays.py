@@ -1,0 +1,61 @@
+"""Series as people hold them in memory: one array of equal lengths, or a list of unequal ones.
+
+Shapes: N = rows, C = channels, T = steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sslsearch.modalities.series_raw import Ragged
+
+WHERE = "these series"
+
+
+def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
+    """(N, C, T), (N, T) where C = 1, or a list of (C, T) of any lengths -> raw. NaN = missing."""
+    if isinstance(arrays, list | tuple):
+        rows = [_row(array, number, len(channels)) for number, array in enumerate(arrays)]
+    else:
+        rows = list(_block(np.asarray(arrays), len(channels)))
+    if not rows:
+        raise ValueError(f"{WHERE} are none: hand in at least one")
+    values = np.concatenate([np.ravel(row) for row in rows]).astype(np.float64)
+    steps_N = np.array([row.shape[1] for row in rows], np.int64)
+    return Ragged(values, steps_N, tuple(channels)).to_table(WHERE)
+
+
+def _block(x: np.ndarray, channels: int) -> np.ndarray:
+    _refuse_text(x, WHERE)
+    x_NCT = x[:, None, :] if x.ndim == 2 else x
+    if x_NCT.ndim != 3 or x_NCT.shape[1] != channels:
+        raise ValueError(
+            f"an array of shape {x.shape} is not (series, {channels} channels, steps)"
+            + (" or (series, steps)" if channels == 1 else "")
+            + (f"; for one series write array[None], of shape {(1, *x.shape)}" * (x.ndim == 2))
+        )
+    return x_NCT
+
+
+def _row(array: Any, number: int, channels: int) -> np.ndarray:
+    x = np.asarray(array)
+    _refuse_text(x, f"series {number}")
+    x_CT = x[None] if x.ndim == 1 else x
+    if x_CT.ndim != 2 or x_CT.shape[0] != channels:
+        raise ValueError(
+            f"series {number} (counted from 0) has shape {x.shape}; in a list each is "
+            f"({channels} channels, steps)"
+        )
+    return x_CT
+
+
+def _refuse_text(x: np.ndarray, where: str) -> None:
+    if x.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{where}: an array of {x.dtype} holds no numbers; series of unequal length are a "
+            "list of arrays"
+        )

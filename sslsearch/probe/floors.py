@@ -1,0 +1,89 @@
+"""The contract of a floor: what SSL must beat. A floor only turns samples into features.
+
+It is built as `f(train, test, seed, encoder, *, knobs) -> FloorFeatures` and registered with
+`@register("floor", modality=…)`. `encoder` is the space's usual encoder as `{name: {knob: value}}`.
+The caller judges all floors with the probe that judges the trials: `rung` on the labelled training
+rows, `final` for the test rows. A floor never sees a test label: `test` comes without any.
+
+Shapes: N = samples, B = samples of a batch, C = channels, T = time steps, D = features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from sslsearch.encoders.base import Encoder
+from sslsearch.values import Batch, InputSpec
+
+BATCH = 256  # samples encoded at a time
+
+
+class Samples(Protocol):
+    """What floors ask of a sample store."""
+
+    @property
+    def spec(self) -> InputSpec: ...
+
+    @property
+    def labels_N(self) -> torch.Tensor: ...  # int64, -1 = unlabelled
+
+    @property
+    def labelled(self) -> torch.Tensor: ...  # places of the labelled samples
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index_B: torch.Tensor, device: torch.device) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class FloorFeatures:
+    """Features on the CPU, float32.
+
+    Attributes:
+        train_ND: one row per labelled training sample, in the order of `train.labelled`.
+        test_ND: one row per test sample.
+        sees_labels: the features were learnt from the training labels, so no cross-validation of
+            a probe on them is a fair score: only the test rows are.
+    """
+
+    train_ND: torch.Tensor
+    test_ND: torch.Tensor
+    sees_labels: bool = False
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def batches(samples: Samples, index_N: torch.Tensor, on: torch.device) -> Iterator[Batch]:
+    for index_B in torch.split(index_N, BATCH):
+        yield samples.batch(index_B, on)
+
+
+def everything(samples: Samples) -> torch.Tensor:
+    return torch.arange(len(samples))
+
+
+@torch.no_grad()
+def pooled(encoder: Encoder, samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
+    """One vector per sample, from the encoder as it is: the rows of index_N, on the CPU."""
+    encoder.eval()
+    on = next(encoder.parameters()).device
+    rows = [encoder(batch).pooled_BD.float().cpu() for batch in batches(samples, index_N, on)]
+    return torch.cat(rows)
+
+
+def filled(batch: Batch) -> torch.Tensor:
+    """x_BCT with its not valid steps filled: at the start by 0, later by the last valid value.
+
+    So a shorter series ends in a flat line, which adds no step that rocket kernels would react to.
+    """
+    x_BCT, valid_B1T = batch.x, batch.valid[:, None]
+    steps_T = torch.arange(x_BCT.shape[-1], device=x_BCT.device)
+    last_B1T = torch.where(valid_B1T, steps_T, -1).cummax(-1).values
+    held_BCT = x_BCT.gather(-1, last_B1T.clamp(min=0).expand_as(x_BCT))
+    return torch.where(last_B1T >= 0, held_BCT, torch.zeros_like(x_BCT))

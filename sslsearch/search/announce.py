@@ -1,0 +1,79 @@
+"""Tells the console, MLflow and the leaderboard what the conductor hears."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from sslsearch.search.board import Line, line_of, write_board
+from sslsearch.search.record import Record, Row
+from sslsearch.track.console import Console
+from sslsearch.track.mlflow import Tracker
+from sslsearch.train.optim import effective_lr
+from sslsearch.values import Report
+
+
+class Announcer:
+    """The conductor's listener. Floors are told to it by the study itself."""
+
+    def __init__(
+        self, folder: Path, record: Record, console: Console, tracker: Tracker, slots: int
+    ) -> None:
+        self.folder, self.record, self.console, self.tracker = folder, record, console, tracker
+        self.slots = slots
+        self.floors: dict[str, Line] = {}
+        self._live: set[str] = set()
+
+    def phase(self, text: str) -> None:
+        self.console.phase({"search": "searching", "confirm": "confirming on fresh seeds"}[text])
+
+    def began(self, row: Row) -> None:
+        self._live.add(row.name)
+        self.console.slots(len(self._live), self.slots)
+        self.tracker.trial(
+            row.name,
+            number_of(row),
+            row.kind,
+            row.recipe,
+            row.seed,
+            origin=row.origin,
+            optim={"lr_effective": effective_lr(row.recipe["optim"])},
+        )
+
+    def reported(self, row: Row, report: Report) -> None:
+        self.tracker.report(row.name, report)
+        self.console.trial_report(
+            row.name, row.recipe.family, report.rung, report.samples_seen, report.score
+        )
+
+    def ended(self, row: Row) -> None:
+        self._live.discard(row.name)
+        self.console.slots(len(self._live), self.slots)
+        status = row.status
+        self.tracker.finish(row.name, status, row.score, row.seconds)
+        if row.kind == "trial":
+            self.console.trial_done(row.name, row.recipe.family, status, row.score, row.seconds)
+        else:
+            self.console.note(f"fresh seed {row.name} {row.recipe.family}: {row.score:.3f}")
+        if status not in ("ok", "stopped") and row.reports and row.reports[-1].message:
+            self.console.note(f"{row.name}: {row.reports[-1].message}")
+        self.write_board()
+
+    def floor(self, line: Line) -> None:
+        """A floor's cross-validated score is known."""
+        self.floors[line.id] = line
+        self.console.floor(line.id, line.score)
+
+    def write_board(self, tests: dict[str, float] | None = None) -> None:
+        """Rewrite leaderboard.csv; `tests` maps runs and floors to their test score."""
+        known = tests or {}
+        lines = [line_of(row, known.get(row.name, float("nan"))) for row in self.record.rows()]
+        write_board(self.folder / "leaderboard.csv", [*lines, *self.floors.values()])
+
+    def counts(self) -> Counter[str]:
+        return Counter(row.status for row in self.record.rows("trial"))
+
+
+def number_of(row: Row) -> int:
+    """The number in a trial's name; a finalist's seed stands in for one."""
+    return int(row.name[1:]) if row.kind == "trial" else row.seed

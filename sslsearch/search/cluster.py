@@ -1,0 +1,45 @@
+"""Ray, started or joined: quiet, on loopback, and with what a study's processes must know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the study keeps its own record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: state is durable at every moment
+    "TUNE_WARN_THRESHOLD_S": "5",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay the user's
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # default 2 s: how soon a dead worker is noticed
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less for each slot
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[dict[str, float]]:
+    """Join the cluster at `address`, or start one on this machine; yields its total resources.
+
+    A Ray that was running in this process already is used as it is and left running.
+    """
+    mine = not ray.is_initialized()
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    if mine:
+        ray.init(
+            address=address or os.environ.get("RAY_ADDRESS") or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level="error",
+            runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
+        )
+    try:
+        yield ray.cluster_resources()
+    finally:
+        if mine:
+            ray.shutdown()

@@ -1,0 +1,124 @@
+"""A trained encoder at work: raw samples in, embeddings and class probabilities out.
+
+Shapes: N = samples, D = pooled width, K = classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from sslsearch import registry
+from sslsearch.data.rows import read
+from sslsearch.data.samples import Samples
+from sslsearch.data.store import table_of
+from sslsearch.encoders.base import Encoder
+from sslsearch.modalities.base import Modality
+from sslsearch.probe.base import FittedProbe
+from sslsearch.train.embed import CHUNK, features
+from sslsearch.values import InputSpec, Recipe
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """What `sslsearch.load` returns.
+
+    Samples are handed in raw, as a table of `read`, or as the modality's arrays: for series
+    (N, channels, steps), (N, steps) with one channel, or a list of (channels, steps) of any
+    lengths. They are preprocessed exactly as the training data were.
+
+    Attributes:
+        encoder: the network, in eval mode.
+        classes: names of the classes, in the order of predict_proba's columns.
+        scores: what the study found out about it.
+        preprocess: the fitted state of the preprocessing.
+    """
+
+    encoder: Encoder
+    recipe: Recipe
+    classes: list[str]
+    scores: dict[str, Any]
+    spec: InputSpec
+    preprocess: dict[str, Any]
+    probe: FittedProbe
+
+    @property
+    def width(self) -> int:
+        """Numbers in an embedding."""
+        return self.encoder.pooled_width
+
+    @property
+    def modality(self) -> Modality:
+        part = registry.get("modality", self.preprocess["modality"])
+        made: Modality = part.bind(self.preprocess["rules"])()
+        return made
+
+    def read(
+        self, source: str, columns: Mapping[str, Any] | None = None, root: Path | None = None
+    ) -> pa.Table:
+        """`parquet:my.parquet` and the like -> raw samples; label, group and split may be absent."""
+        return read(self.modality, source, dict(columns or {}), root or Path(), unlabelled=True)
+
+    def embed(self, raw: Any) -> FloatArray:
+        """(N, D) float32. ValueError where a sample holds nothing to embed."""
+        table = self._table(raw)
+        empty = np.flatnonzero(~self.usable(table))
+        if len(empty):
+            rows = ", ".join(map(str, empty[:5])) + (", …" if len(empty) > 5 else "")
+            raise ValueError(
+                f"{len(empty)} samples hold nothing, being empty or missing all through (from 0: "
+                f"{rows}); leave them out"
+            )
+        parts = [self._embed(table.slice(at, CHUNK)) for at in range(0, len(table), CHUNK)]
+        return np.concatenate(parts) if parts else np.empty((0, self.width), np.float32)
+
+    def predict_proba(self, raw: Any) -> FloatArray:
+        """(N, K), one column for each of `classes`; 0 for a class the probe never saw."""
+        return self.proba_of(self.embed(raw))
+
+    def predict(self, raw: Any) -> list[str]:
+        """The likeliest class of each sample, by name."""
+        return [self.classes[k] for k in self.predict_proba(raw).argmax(axis=1)]
+
+    def proba_of(self, embedding_ND: FloatArray) -> FloatArray:
+        """As `predict_proba`, from embeddings."""
+        proba_NK = np.zeros((len(embedding_ND), len(self.classes)))
+        if len(embedding_ND):
+            proba_NK[:, self.probe.classes] = self.probe.predict_proba(embedding_ND)
+        return proba_NK
+
+    def usable(self, raw: pa.Table) -> NDArray[np.bool_]:
+        """False for samples that hold nothing."""
+        try:
+            return self.modality.usable(raw)
+        except (KeyError, TypeError) as fault:
+            raise ValueError(
+                f"a table with the columns {', '.join(raw.column_names)} is not in the raw form "
+                f"of {self.spec.modality}; let .read('parquet:FILE') make it"
+            ) from fault
+
+    def _table(self, raw: Any) -> pa.Table:
+        if isinstance(raw, pa.Table):
+            return raw
+        return self.modality.from_arrays(raw, self.preprocess)
+
+    def _embed(self, raw: pa.Table) -> FloatArray:
+        """One chunk, along the very path that training and judging took."""
+        none = np.full(len(raw), -1, np.int64)
+        tensors = self.modality.preprocess(raw, self.preprocess)
+        table = table_of(tensors, raw, self.spec, [], none, np.full(len(raw), "new"))
+        device = next(self.encoder.parameters()).device
+        index = torch.arange(len(raw))
+        embedding: FloatArray = features(
+            self.encoder, Samples.from_table(table), index, device
+        ).numpy()
+        return embedding
