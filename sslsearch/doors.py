@@ -13,7 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 DOORS = {  # name -> its module, which has main(argv) -> int, and what it is for
-    "run": ("sslsearch.run", "search a space, confirm the best recipes, hand over the best encoder"),
+    "run": (
+        "sslsearch.run",
+        "search a space, confirm the best recipes, hand over the best encoder",
+    ),
     "explain": ("sslsearch.explain", "what a space asks and what it will cost"),
     "catalog": ("sslsearch.catalog", "the parts there are: their knobs, ranges, units, papers"),
     "export": ("sslsearch.export", "the best recipe and its encoder of a study as one folder"),

@@ -3,11 +3,9 @@
 One row for each sample, in the order of the data: what the data say of it (`id`, `label`, `group`,
 `split`, where there are any; labels as text, like the classes), then
 
-embedding    fixed_size_list<float>[features]
-prediction   the likeliest class of the probe
-probability  of that class
-
-all three null for a sample that holds nothing.
+embedding    fixed_size_list<float>[features]; NaN for a sample that holds nothing
+prediction   the likeliest class of the probe; null for such a sample
+probability  of that class; likewise
 """
 
 from __future__ import annotations
@@ -44,11 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = {**data["columns"], "group": data["columns"].get("group") or data["group"]}
     raw = _read(trained, source, {**known, **columns})
     empty = write(trained, raw, args.to, source, args.batch)
-    note = f", {empty} of them empty and left null" if empty else ""
+    note = f", {empty} of them empty" if empty else ""
     seconds = time.monotonic() - started
-    print(
-        f"{args.to}: {len(raw):,} rows{note}, {trained.width} features each, in {seconds:.1f} s"
-    )
+    print(f"{args.to}: {len(raw):,} rows{note}, {trained.width} features each, in {seconds:.1f} s")
     return 0
 
 
@@ -87,7 +83,7 @@ def write(trained: TrainedEncoder, raw: pa.Table, to: Path, source: str, batch: 
         with pq.ParquetWriter(part, _schema(trained, raw, source)) as writer:
             for at, table in _embedded(trained, raw, batch):
                 writer.write_table(table.cast(writer.schema))
-                empty += table["embedding"].null_count
+                empty += table["prediction"].null_count
                 _progress(at + len(table), len(raw))
         part.replace(to)
     finally:
@@ -144,17 +140,20 @@ def _embedded(trained: TrainedEncoder, raw: pa.Table, batch: int) -> Iterator[tu
         usable_N = trained.usable(rows)
         embedding_ND = trained.embed(rows.filter(pa.array(usable_N)))
         proba_NK = trained.proba_of(embedding_ND)
+        # NaN and not null, because Arrow cannot read null fixed_size_lists back from Parquet.
+        every_ND = np.full((len(rows), trained.width), np.nan, np.float32)
+        every_ND[usable_N] = embedding_ND
+        flat = pa.array(every_ND.ravel(), pa.float32())
         # Row r of the output is row place[r] of the embedded ones; null where there is none.
         place_N = pa.array(np.cumsum(usable_N) - 1, mask=~usable_N)
-        flat = pa.array(embedding_ND.ravel(), pa.float32())
-        names = pa.array(trained.classes, pa.string())
+        names = pa.array(trained.classes, pa.string()).take(pa.array(proba_NK.argmax(axis=1)))
+        likeliest_N = pa.array(proba_NK.max(axis=1), pa.float32())
         made = {
             "embedding": pa.FixedSizeListArray.from_arrays(flat, trained.width),
-            "prediction": names.take(pa.array(proba_NK.argmax(axis=1))),
-            "probability": pa.array(proba_NK.max(axis=1), pa.float32()),
+            "prediction": names.take(place_N),
+            "probability": likeliest_N.take(place_N),
         }
-        said = {name: rows[name] for name in _said(raw)}
-        yield at, pa.table({**said, **{name: a.take(place_N) for name, a in made.items()}})
+        yield at, pa.table({**{name: rows[name] for name in _said(raw)}, **made})
 
 
 def _progress(done: int, of: int) -> None:
@@ -174,7 +173,11 @@ def _device(wanted: str | None) -> str:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sslsearch embed", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="sslsearch embed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("best", type=Path, metavar="BEST", help="an exported encoder's folder")
     parser.add_argument("data", metavar="DATA", help="a file, or a source as in parquet:my.parquet")
     parser.add_argument("--to", type=Path, required=True, metavar="F.parquet", help="what to write")
@@ -187,7 +190,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="which columns play which role, as in label=y,series=x (default: as in training)",
     )
     parser.add_argument("--batch", type=int, default=BATCH, help="samples held at once")
-    parser.add_argument("--device", choices=None, help="cpu or cuda (default: a GPU if there is one)")
+    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
     return parser
 
 

@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"{to}: {loaded.recipe.family}, recipe {loaded.recipe.hash}, "
         f"{loaded.width} features; see {to / bundle.CARD}\n"
-        f"use it: sslsearch.load({str(to)!r}), or python -m sslsearch.embed {to} DATA --to F.parquet"
+        f"use it: sslsearch.load({str(to)!r}), or "
+        f"python -m sslsearch.embed {to} DATA --to F.parquet"
     )
     return 0
 

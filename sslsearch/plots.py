@@ -15,7 +15,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F3C8D")
 BEST, QUIET, INK = "#D55E00", "#9AA0A6", "#3C4043"
-STYLE = {"fontsize": 9, "color": INK}
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,22 @@ def curves(
     hues = hues_of(curve.family for curve in trials)
     for curve in sorted(trials, key=lambda curve: curve.best):
         points = [(x, y) for x, y in curve.points if math.isfinite(y)]
-        style = {"lw": 2.6, "alpha": 1.0} if curve.best else {"lw": 1.1, "alpha": 0.55}
-        axes.plot(*_columns(points), color=hues[curve.family], marker="o", ms=3, **style)
+        hue, width, alpha = (
+            hues[curve.family],
+            2.6 if curve.best else 1.1,
+            1 if curve.best else 0.55,
+        )
+        axes.plot(*_columns(points), color=hue, marker="o", ms=3, lw=width, alpha=alpha)
         if curve.best and points:
             axes.annotate(
-                f" best: {curve.trial}", points[-1], color=hues[curve.family], fontsize=9, va="bottom",
-                ha="right", xytext=(0, 5), textcoords="offset points", weight="bold",
+                f"best: {curve.trial}", points[-1], color=hue, fontsize=9, weight="bold",
+                va="bottom", ha="right", xytext=(0, 5), textcoords="offset points",
             )  # fmt: skip
     for family, hue in hues.items():
         axes.plot([], [], color=hue, marker="o", ms=3, label=family)
     _dashed(axes, floors or {})
     _samples_axis(axes, [x for curve in trials for x, _ in curve.points])
-    axes.set_ylabel(metric, **STYLE)
+    axes.set_ylabel(metric, fontsize=9, color=INK)
     if hues:
         axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
     return figure
@@ -114,13 +117,13 @@ def leaderboard_bars(
         )  # fmt: skip
     axes.set_yticks(range(len(known)), [bar.name for bar in known], fontsize=9)
     for label, bar in zip(axes.get_yticklabels(), known, strict=True):
-        label.set_weight("bold" if bar.kind == "winner" else "normal")
+        label.set_fontweight("bold" if bar.kind == "winner" else "normal")
     axes.set_ylim(-0.6, len(known) - 0.4)
     axes.margins(x=0.08)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#80868B", alpha=0.2, lw=0.8)
-    axes.set_xlabel(f"{metric} (dot: mean, band: 95 % interval)", **STYLE)
+    axes.set_xlabel(f"{metric} (dot: mean, band: 95 % interval)", fontsize=9, color=INK)
     return figure
 
 
@@ -153,7 +156,7 @@ def _samples_axis(axes: Axes, samples: Sequence[int], label: str = "samples seen
         axes.xaxis.set_minor_locator(MaxNLocator(1))
         axes.minorticks_off()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _thousands(x)))
-    axes.set_xlabel(label, **STYLE)
+    axes.set_xlabel(label, fontsize=9, color=INK)
 
 
 def _thousands(x: float) -> str:

@@ -2,4 +2,3 @@
 
 from sslsearch.data.prepare import Prepared as Prepared
 from sslsearch.data.prepare import prepare as prepare
-from sslsearch.data.prepare import transform as transform

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sslsearch import registry
 from sslsearch.data.labels import draw, naturally, numbered
-from sslsearch.data.rows import gather, groups, overlap_notes, read, split
+from sslsearch.data.rows import gather, groups, overlap_notes, split
 from sslsearch.data.store import table_of
 from sslsearch.values import InputSpec
 
@@ -32,7 +32,7 @@ class Prepared:
         test: sealed; the only place with test labels.
         spec: what an encoder must know of the tensors.
         classes: label number -> name.
-        preprocess: JSON-able; `transform` does the same to new raw data with it.
+        preprocess: JSON-able; with it the modality does the same to new raw data.
         notes: a sentence for each thing that was done to the data, or is odd about it.
         summary: counts: pool, labelled, test, classes, per_class (labels), sizes of a sample.
     """
@@ -85,26 +85,6 @@ def prepare(data: Mapping[str, Any], root: Path) -> Prepared:
         preprocess=state,
         notes=notes,
         summary=_summary(seen_N, len(test), classes, spec),
-    )
-
-
-def transform(
-    preprocess: Mapping[str, Any], source: str, columns: Mapping[str, Any] | None, root: Path
-) -> pa.Table:
-    """New data through a fitted preprocessing, without labels; `row` is its place in the source.
-
-    Rows that hold nothing are left out.
-    """
-    modality = registry.get("modality", preprocess["modality"]).bind(preprocess["rules"])()
-    raw = read(modality, source, dict(columns or {}), root, unlabelled=True)
-    raw = raw.filter(pa.array(modality.usable(raw)))
-    return table_of(
-        modality.preprocess(raw, preprocess),
-        raw,
-        modality.spec(preprocess),
-        classes=[],
-        label_N=np.full(len(raw), -1, np.int64),
-        role_N=np.full(len(raw), "new"),
     )
 
 

@@ -3,8 +3,8 @@
 Yue et al. 2022, TS2Vec: Towards Universal Representation of Time Series, arXiv:2106.10466, and the
 authors' code (github.com/zhihanyue/ts2vec: ts2vec.py, models/losses.py).
 
-Shapes: B = this worker's samples, G = samples of the global batch, C = channels, T = steps,
-N = tokens in both crops, D = token width.
+Shapes: B = this worker's samples, G = samples of the global batch, C = channels, N = tokens in
+both crops, D = token width.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch.nn import functional as F
 
 from sslsearch import registry
-from sslsearch.distributed import agree, draw, first_of, full_precision, gather, global_mean
+from sslsearch.distributed import draw, first_of, full_precision, gather, global_mean
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
+from sslsearch.pretext.crops import crop, draw_crops
 from sslsearch.pretext.heads import spread
 from sslsearch.registry import MaskingSlot, Probability, Unit, register
 from sslsearch.values import Batch, Loss
@@ -66,17 +67,6 @@ class TS2Vec(Pretext):
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Two overlapping crops, in tokens: the second begins where the shared stretch does."""
-
-    first: int  # length of the first crop, which ends with the shared stretch
-    second: int  # length of the second crop, which begins with it
-    shared: int
-    early_B: torch.Tensor  # where the first crop begins in each sample
-    late_B: torch.Tensor
-
-
-@dataclass(frozen=True)
 class Tokens:
     """Tokens, and which of them count."""
 
@@ -94,39 +84,6 @@ class Tokens:
         pairs = self.valid_BN[:, : 2 * z_BND.shape[1]].reshape(len(z_BND), -1, 2)
         valid_BN = pairs.any(2)
         return Tokens(z_BND * valid_BN[..., None], valid_BN)
-
-
-def draw_crops(tokens: int, batch: Batch, rng: torch.Generator) -> Crops:
-    """Lengths for the whole global batch, and for each sample how far both crops are shifted."""
-
-    def integer(low: int, high: int) -> int:  # both ends included
-        return int(torch.randint(low, high + 1, (), generator=rng, device=rng.device))
-
-    shared = integer(min(2, tokens), tokens)
-    left = integer(0, tokens - shared)
-    start = integer(0, left)
-    end = integer(left + shared, tokens)
-    drawn = torch.tensor([shared, left, start, end], device=batch.valid.device)
-    shared, left, start, end = agree(drawn).tolist()
-
-    def shifts(like_B: torch.Tensor) -> torch.Tensor:
-        span = tokens - (end - start) + 1  # both crops together may begin anywhere they fit
-        return torch.randint(span, like_B.shape, generator=rng, device=like_B.device)
-
-    shift_B = draw(shifts, batch.index.to(batch.valid.device))
-    return Crops(
-        left + shared - start, end - left, shared, early_B=shift_B, late_B=shift_B + left - start
-    )
-
-
-def crop(batch: Batch, begin_B: torch.Tensor, length: int, step: int) -> Batch:
-    """`length` tokens of `step` steps from each sample; what lies behind its end is not valid."""
-    T = batch.x.shape[2]
-    steps_L = torch.arange(length * step, device=batch.x.device)
-    at_BL = begin_B[:, None] * step + steps_L
-    inside_BL, at_BL = at_BL < T, at_BL.clamp(max=T - 1)
-    x_BCL = batch.x.gather(2, at_BL[:, None].expand(-1, batch.x.shape[1], -1))
-    return batch.with_x(x_BCL, batch.valid.gather(1, at_BL) & inside_BL)
 
 
 def hierarchical(a: Tokens, b: Tokens, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:

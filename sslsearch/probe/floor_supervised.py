@@ -17,6 +17,8 @@ from sslsearch.encoders.base import Encoder
 from sslsearch.probe.floors import FloorFeatures, Samples, device, everything, pooled
 from sslsearch.registry import Count, NonNegative, Positive, Unit, register
 
+SMALLEST, LARGEST = 8, 64  # samples of a batch
+
 
 @register("floor", traits=["random"])
 def supervised(
@@ -25,26 +27,24 @@ def supervised(
     seed: int,
     encoder: dict[str, Any],
     *,
-    epochs: Annotated[Count, Unit("passes over the labelled samples")] = 100,
-    max_steps: Annotated[Count, Unit("optimiser steps")] = 300,
-    batch_size: Annotated[Count, Unit("samples")] = 16,
+    steps: Annotated[Count, Unit("optimiser steps")] = 200,
+    epochs: Annotated[Count, Unit("passes over the labelled samples")] = 25,
     lr: Positive = 1e-3,
     weight_decay: NonNegative = 1e-2,
 ) -> FloorFeatures:
     """Pooled features of an encoder trained with a linear head: cross-entropy, no augmentation.
 
-    AdamW, its learning rate warmed up over a tenth of the steps and then lowered along a cosine,
-    for `epochs` or `max_steps`, whichever is fewer: nothing is chosen on held-out labels.
+    AdamW, its learning rate warmed up over a tenth of the steps and then lowered along a cosine:
+    nothing is chosen on held-out labels. The cost is bounded by `steps`; the batches are as large
+    as `epochs` passes then need, within 8 and 64 samples.
     """
+    size = _batch_size(len(train.labelled), steps, epochs)
     with torch.random.fork_rng():  # initialisers and dropout draw from the global generators
         torch.manual_seed(seed)
         model = registry.bind("encoder", encoder)(train.spec).to(device())
         classes = torch.unique(train.labels_N[train.labelled])
         head = nn.Linear(model.pooled_width, len(classes)).to(device())
-        size = min(batch_size, len(train.labelled))
-        steps = min(epochs * math.ceil(len(train.labelled) / size), max_steps)
-        rng = torch.Generator().manual_seed(seed)
-        order = [index_B for _ in range(epochs) for index_B in _epoch(train, size, rng)][:steps]
+        order = _order(train.labelled, size, steps, torch.Generator().manual_seed(seed))
         _fit(model, head, train, order, classes, lr, weight_decay)
     return FloorFeatures(
         pooled(model, train, train.labelled),
@@ -53,12 +53,18 @@ def supervised(
     )
 
 
-def _epoch(train: Samples, size: int, rng: torch.Generator) -> list[torch.Tensor]:
-    """The labelled samples shuffled into batches of one size: the last is filled from the first,
-    since a batch of one would break batch normalisation."""
-    shuffled = train.labelled[torch.randperm(len(train.labelled), generator=rng)]
-    whole = torch.cat([shuffled, shuffled[: -len(shuffled) % size]])
-    return list(torch.split(whole, size))
+def _batch_size(labelled: int, steps: int, epochs: int) -> int:
+    return min(labelled, max(SMALLEST, min(math.ceil(labelled * epochs / steps), LARGEST)))
+
+
+def _order(
+    labelled_N: torch.Tensor, size: int, steps: int, rng: torch.Generator
+) -> list[torch.Tensor]:
+    """Batches of one size over shuffled passes; a batch may span two, as none may be a remainder
+    of one sample, which batch normalisation cannot take."""
+    passes = math.ceil(size * steps / len(labelled_N))
+    shuffled = [labelled_N[torch.randperm(len(labelled_N), generator=rng)] for _ in range(passes)]
+    return list(torch.split(torch.cat(shuffled), size))[:steps]
 
 
 def _fit(

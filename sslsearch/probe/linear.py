@@ -116,7 +116,7 @@ class Linear(Probe):
 
     def _settings(self, features: FeatureArray, classes: int) -> dict[str, Any]:
         n, d = features.shape
-        grid = {"low": self.alphas_A[-1], "high": self.alphas_A[0], "steps": len(self.alphas_A)}
+        low, high = float(self.alphas_A[-1]), float(self.alphas_A[0])
         return {
             "name": "linear",
             "version": VERSION,
@@ -124,7 +124,7 @@ class Linear(Probe):
             "d": d,
             "classes": classes,
             "standardise": True,
-            "alphas": {key: float(value) for key, value in grid.items()},
+            "alphas": {"low": low, "high": high, "steps": len(self.alphas_A)},
         }
 
     def _left_out(

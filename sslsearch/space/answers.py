@@ -6,6 +6,7 @@ made in one way, by `draw`.
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ def draw(node: Node, path: str, ask: Ask) -> Any:
     """The node with every open value answered: plain scalars and mappings."""
     match node:
         case Fixed(value):
-            return value
+            return copy.deepcopy(value)  # lists and mappings of knobs belong to the recipe
         case Real(low, high, log):
             return ask.real(path, low, high, log)
         case Whole(low, high, log):

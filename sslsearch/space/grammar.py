@@ -109,7 +109,11 @@ def show(value: Any) -> str:
         plain = bool(value) and parse(value) == Fixed(value)
     except GrammarError:
         plain = False
-    return value if plain and re.fullmatch(r"[\w./+%-][\w./+%: -]*", value) else json.dumps(value, ensure_ascii=False)
+    return (
+        value
+        if plain and re.fullmatch(r"[\w./+%-][\w./+%: -]*", value)
+        else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _word(value: Scalar) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from sslsearch.registry import did_you_mean
 from sslsearch.space.errors import SET, Faults, mark
-from sslsearch.space.source import TEXT, compose, entries, is_empty
+from sslsearch.space.source import EMPTY, TEXT, compose, entries, is_empty
 
 STRUCTURE = ("one_of", "subset_of", "sequence_of", "mix_of")
 
@@ -23,7 +23,7 @@ def override(root: yaml.MappingNode, assignment: str, faults: Faults) -> None:
     if not equals or not all(words):
         faults.add(mark(SET + assignment), "write PATH=VALUE")
         return
-    value = compose(text, name, faults)
+    value = compose(text.strip() or EMPTY, name, faults)
     if value is None:
         return
     node = root

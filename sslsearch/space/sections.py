@@ -114,7 +114,7 @@ class Probe(Section):
         default=["knn", "rankme"], description="metrics that are logged and judge nothing"
     )
     against: Annotated[list[str], PartName("floor")] = Field(
-        default=["untrained", "raw", "supervised"], description="floors that a recipe must beat"
+        default=[], description="floors to beat; where nothing is written, the modality's own"
     )
     judge_by: Literal["r2", "log_loss", "accuracy"] = Field(
         default="r2", description="what ranks trials at a rung; finer than the goal on few labels"

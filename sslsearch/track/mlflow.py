@@ -249,12 +249,16 @@ def absolute_uri(uri: str | None) -> str | None:
     return uri
 
 
-def run_name(trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None) -> str:
-    """How MLflow's narrow first column calls a run: `0012 simclr`, `0012 s3 simclr`, `floor raw`."""
+def run_name(
+    trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None
+) -> str:
+    """What MLflow's table calls a run: `0012 simclr`, `simclr final s101`, `floor raw`."""
     if kind == "floor" or recipe is None:
         return f"{kind} {trial_id.split('/')[-1]}"
-    of_seed = "" if kind == "trial" or seed is None else f"s{seed} "
-    return f"{'default' if kind == 'default' else f'{number:04d}'} {of_seed}{recipe.family}"
+    if kind == "trial":
+        return f"{number:04d} {recipe.family}"
+    role = "default" if kind == "default" else "final"
+    return f"{recipe.family} {role}" + ("" if seed is None else f" s{seed}")
 
 
 def thin(points: tuple[tuple[int, float], ...], most: int) -> list[tuple[int, float]]:

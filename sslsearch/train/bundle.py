@@ -23,7 +23,8 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 
 import sslsearch
 from sslsearch.encoders.base import Encoder
@@ -70,7 +71,7 @@ def save(
             shutil.copyfile(weights, folder / WEIGHTS)
         else:
             tensors = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
-            save_file(tensors, folder / WEIGHTS)
+            (folder / WEIGHTS).write_bytes(serialised(tensors))  # save_file hides it from others
         libraries = {name: metadata.version(name) for name in LIBRARIES}
         about = {
             "schema": SCHEMA,

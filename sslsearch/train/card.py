@@ -16,9 +16,9 @@ def card(recipe: Recipe, about: Mapping[str, Any]) -> str:
     verdict = f"\n{scores['verdict']}\n" if scores.get("verdict") else ""
     return f"""# {recipe["name"]}: a self-supervised encoder
 
-Trained by sslsearch {about["sslsearch"]} on {recipe["data"]["source"]} ({spec["modality"]}; {sizes})
-without labels, then judged by a {recipe["probe"]["name"]} probe of {len(about["classes"])} classes
-({classes}).
+Trained by sslsearch {about["sslsearch"]} without labels
+on {recipe["data"]["source"]} ({spec["modality"]}; {sizes});
+judged by a {recipe["probe"]["name"]} probe of {len(about["classes"])} classes ({classes}).
 
 ## Recipe `{about["recipe_hash"]}`
 
@@ -34,10 +34,10 @@ without labels, then judged by a {recipe["probe"]["name"]} probe of {len(about["
 
 ```python
 import sslsearch
-trained = sslsearch.load("this/folder")                  # needs no cluster
-raw = trained.read("parquet:my.parquet", {{"series": "x"}})  # or arrays, see embed's docstring
-embeddings = trained.embed(raw)                          # (samples, features) float32
-names = trained.predict(raw)                             # the probe's classes
+trained = sslsearch.load("this/folder")                    # needs no cluster
+raw = trained.read("parquet:my.parquet", {{"series": "x"}})  # or arrays
+embeddings = trained.embed(raw)                            # (samples, features) float32
+names = trained.predict(raw)                               # the probe's classes
 ```
 
 A whole file, from the command line:

@@ -50,6 +50,13 @@ def load(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> dic
     return meta
 
 
+def peek(path: Path) -> dict[str, Any]:
+    """The meta alone; no tensor is read."""
+    with safe_open(path, framework="pt") as file:
+        meta: dict[str, Any] = json.loads(file.metadata()["meta"])
+    return meta
+
+
 def _states(optimiser: torch.optim.Optimizer) -> list[tuple[nn.Parameter, dict[str, Any]]]:
     """(parameter, its state) in the fixed order of the parameter groups."""
     return [(p, optimiser.state[p]) for group in optimiser.param_groups for p in group["params"]]

@@ -65,7 +65,7 @@ class TrainedEncoder:
     def read(
         self, source: str, columns: Mapping[str, Any] | None = None, root: Path | None = None
     ) -> pa.Table:
-        """`parquet:my.parquet` and the like -> raw samples; label, group and split may be absent."""
+        """`parquet:my.parquet` and the like -> raw; label, group and split may be absent."""
         return read(self.modality, source, dict(columns or {}), root or Path(), unlabelled=True)
 
     def embed(self, raw: Any) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,7 @@ def arrays(raw: pa.Table) -> list[np.ndarray]:
     """Each row as (channels, steps)."""
     ragged = Ragged.from_table(raw)
     edges, count = ragged.offsets, len(ragged.channels)
-    return [
-        ragged.values[a:b].reshape(count, -1) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [ragged.values[a:b].reshape(count, -1) for a, b in pairwise(edges)]
 
 
 def test_parquet_ragged_lists_keep_their_lengths(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from sslsearch.distributed import BatchNorm
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.build import build, trains
 from sslsearch.pretext.byol import BYOL
+from sslsearch.pretext.crops import crop, draw_crops
 from sslsearch.pretext.heads import mlp, spread
-from sslsearch.pretext.ts2vec import crop, draw_crops
 from sslsearch.values import Batch, InputSpec
 
 

@@ -103,16 +103,14 @@ def batch_norm() -> Seen:
     # Backward sums what all workers return, and here all return the one global loss.
     (loss / distributed.world()).backward()
     assert x.grad is not None
-    weight_grad = (
-        distributed.all_reduce_sum(norm.weight.grad) if norm.weight.grad is not None else x
-    )
+    assert norm.weight.grad is not None
     pad = torch.zeros(6, 5)
     start = 4 * distributed.rank()
     pad[start : start + len(x)] = x.grad
     return {
         "loss": loss.detach(),
         "input grad": distributed.all_reduce_sum(pad),
-        "weight grad": weight_grad,
+        "weight grad": distributed.all_reduce_sum(norm.weight.grad),
         "mean": norm.running_mean,
         "var": norm.running_var,
     }

@@ -78,7 +78,7 @@ def check(name: str, **knobs: object) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_floor(name: str) -> None:
-    check(name, **({"epochs": 2} if name == "supervised" else {}))
+    check(name, **({"steps": 5} if name == "supervised" else {}))
 
 
 @pytest.mark.slow  # numba compiles for up to a minute
@@ -114,22 +114,22 @@ def test_untrained_depends_on_the_seed_and_leaves_the_global_generator_alone() -
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
     a, b = run("untrained", train, test, 0), run("untrained", train, test, 1)
-    run("supervised", train, test, epochs=1)
+    run("supervised", train, test, steps=3)
     assert not torch.allclose(a.train_ND, b.train_ND)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_supervised_learns_from_labelled_rows_alone() -> None:
     train, test = waves(60), waves(60, seed=1)
-    made, truth = run("supervised", train, test, epochs=40), torch.arange(60) % 2
+    made, truth = run("supervised", train, test, steps=150), torch.arange(60) % 2
     fitted = Linear().final(made.train_ND, train.labels_N[train.labelled])
     assert fitted.score(made.test_ND, truth).values["accuracy"] > 0.9
     moved = train.columns["x"].clone()
     moved[train.labels_N < 0] = 100.0  # rows without a label: not looked at
     other = replace(train, columns={**train.columns, "x": moved})
     assert torch.equal(
-        run("supervised", other, test, epochs=2).test_ND,
-        run("supervised", train, test, epochs=2).test_ND,
+        run("supervised", other, test, steps=5).test_ND,
+        run("supervised", train, test, steps=5).test_ND,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -13,7 +12,7 @@ from sslsearch.registry import MaskingSlot, Ratio, Unit, register
 
 
 @pytest.fixture
-def toy_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toy_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A modality `toy_grid` with encoders, a pretext and augmentations of its own."""
     registry.discover()
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
@@ -48,5 +47,3 @@ def toy_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     @register("augment", modality="toy_grid", needs={"edges"})
     def toy_turn(x: Any, rng: Any) -> None: ...
-
-    yield

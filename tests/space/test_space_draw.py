@@ -291,7 +291,7 @@ def test_rungs() -> None:
     assert rungs(2_000, 54_000, 3) == [2_000, 6_000, 18_000, 54_000]
     assert rungs(3_000, 54_000, 3) == [6_000, 18_000, 54_000]
     assert rungs(100, 100, 2) == [100]
-    assert rungs(1, 10, 4) == [2, 10] or rungs(1, 10, 4) == [1, 2, 10]
+    assert rungs(1, 10, 4) == [1, 2, 10]
 
 
 def test_digest_minds_what_is_searched_only() -> None:
@@ -337,7 +337,8 @@ class TestSet:
 
     def test_a_branch_may_be_added(self) -> None:
         space = parse(EVERYTHING, sets=["pretext.vicreg={}"])
-        assert space.questions()[5].options[-1] == "vicreg" or "vicreg" in str(space.questions())
+        options = {q.name: q.options for q in space.questions()}
+        assert options["pretext.kind"] == ("simclr", "byol", "mae", "vicreg")
 
     def test_later_wins(self) -> None:
         assert parse(EVERYTHING, sets=["data.seed=1", "data.seed=2"]).data.seed == 2

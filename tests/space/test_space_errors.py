@@ -150,14 +150,14 @@ class TestSet:
     @pytest.mark.parametrize(
         ("assignment", "line"),
         [
-            ("data.sourc=csv:x", "--set data.sourc: sourc: unknown key of data; did you mean 'source'?"),
+            ("data.sourc=csv:x", "--set data.sourc: sourc: unknown key of data; did you mean 'source'?"),  # noqa: E501
             ("dat.source=csv:x", "--set dat.source: dat: unknown section; did you mean 'data'?"),
             (
                 "pretext.simclr.temperatur=0.1",
-                "--set pretext.simclr.temperatur: temperatur: unknown knob of simclr; did you mean 'temperature'?",
+                "--set pretext.simclr.temperatur: temperatur: unknown knob of simclr; did you mean 'temperature'?",  # noqa: E501
             ),
-            ("optim.lr=1e-2..1e-3", "--set optim.lr: lr: 1e-2..1e-3: a range goes from low to high: write 1e-3..1e-2"),
-            ("optim.lr=[", "--set optim.lr: not YAML: expected the node content, but found '<stream end>' while parsing a flow node; got '['"),
+            ("optim.lr=1e-2..1e-3", "--set optim.lr: lr: 1e-2..1e-3: a range goes from low to high: write 1e-3..1e-2"),  # noqa: E501
+            ("optim.lr=[", "--set optim.lr: not YAML: expected the node content, but found '<stream end>' while parsing a flow node; got '['"),  # noqa: E501
             ("optim.lr", "--set optim.lr: write PATH=VALUE"),
             ("optim..lr=1", "--set optim..lr=1: write PATH=VALUE"),
             ("optim.lr.x=1", "--set optim.lr.x: optim.lr holds a value, nothing is inside it"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import yaml
 from hypothesis import given
@@ -122,9 +124,5 @@ def test_shown_values_read_back(value: object) -> None:
 
 @given(st.text())
 def test_never_anything_but_a_grammar_error(text: str) -> None:
-    try:
-        node = parse(text)
-    except GrammarError as error:
-        assert str(error)
-    else:
-        assert isinstance(node, Fixed | Real | Whole | Choice)
+    with contextlib.suppress(GrammarError):
+        assert isinstance(parse(text), Fixed | Real | Whole | Choice)

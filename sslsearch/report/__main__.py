@@ -1,0 +1,27 @@
+"""`python -m sslsearch.report STUDY`: write the study's report.html and print where it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sslsearch.report.page import build
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 when the folder is no study."""
+    parser = argparse.ArgumentParser(prog="python -m sslsearch.report", description=__doc__)
+    parser.add_argument("study", type=Path, help="a study folder, such as runs/timeseries")
+    folder = parser.parse_args(argv).study
+    try:
+        print(build(folder))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""`sslsearch export`: a study's best/ as a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import sslsearch
+from sslsearch.doors import enter
+
+if TYPE_CHECKING:
+    from conftest import Exported
+
+
+@pytest.fixture
+def study(exported: Exported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """runs/tiny with a best/, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported.folder, "runs/tiny/best")
+    Path("runs/tiny/space.yaml").write_text("name: tiny\n")
+    return Path("runs/tiny")
+
+
+@pytest.mark.parametrize("said", ["runs/tiny", "runs/tiny/", "tiny"])
+def test_default_place(
+    study: Path, exported: Exported, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert enter("export", [said]) == 0
+    loaded = sslsearch.load("tiny-best")
+    assert loaded.recipe == exported.recipe
+    x_NCT = np.load(exported.root / "waves.npz")["X_test"]
+    np.testing.assert_allclose(loaded.embed(x_NCT), exported.test_ND, atol=1e-5)
+    out = capsys.readouterr().out
+    assert exported.recipe.hash in out
+    assert "sslsearch.load('tiny-best')" in out
+
+
+def test_again_replaces_and_elsewhere_is_made(study: Path) -> None:
+    for _ in range(2):
+        assert enter("export", ["tiny", "--to", "models/mine"]) == 0
+    assert [p.name for p in Path("models").iterdir()] == ["mine"]
+
+
+def fails(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert enter("export", words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sslsearch export: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_unfinished_study(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(study / "best")
+    cure = "python -m sslsearch.run runs/tiny/space.yaml --out runs/tiny"
+    fails(["tiny"], cure, capsys)
+    assert not Path("tiny-best").exists()
+
+
+def test_no_study(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["tini"], "did you mean 'tiny'", capsys)
+
+
+def test_a_damaged_best_is_not_handed_over(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = study / "best" / "encoder.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    fails(["tiny"], "is damaged", capsys)
+    assert not Path("tiny-best").exists()
+
+
+def test_never_over_other_things(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["tiny", "--to", "."], "holds other things (runs", capsys)
+    fails(["tiny", "--to", "runs/tiny/best"], "already", capsys)
+    assert (study / "best" / "probe.json").exists()

@@ -1,0 +1,160 @@
+"""The report: from what is on disk, complete or not, as one page that needs nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from sslsearch.report.page import answer, build
+from sslsearch.report.study import effects, learning_curves, read, scores_at_common_rung
+
+HEAD = (
+    "rank,kind,id,status,score,score_low,score_high,test_score,pretext,augment,encoder,"
+    "batch_size,samples_seen,seconds,recipe_hash"
+)
+BOARD = f"""{HEAD}
+1,finalist,f-1-s1,ok,0.70,0.68,0.72,0.81,simclr,jitter,conv1d,32,300,9.0,abc
+2,trial,t0000,ok,0.71,0.69,0.73,,simclr,crop_resize+jitter,conv1d,32,300,9.0,abc
+3,trial,t0001,stopped,0.50,0.48,0.52,,mae,,conv1d,16,100,3.0,def
+4,trial,t0002,stopped,0.52,0.5,0.54,,mae,jitter,transformer,16,100,3.5,fed
+5,trial,t0003,nan,,,,,byol,crop_resize,conv1d,16,100,1.0,fee
+6,floor,untrained,ok,0.55,,,0.70,,,,,0,1.0,
+"""
+SCORES = {
+    "t0000": [(100, 0.6), (300, 0.71)],
+    "t0001": [(100, 0.5)],
+    "t0002": [(100, 0.52)],
+    "t0003": [(100, None)],
+}
+RESULT = {
+    "verdict": "The winner beats the <default> beyond noise.",
+    "metric": "probe/accuracy",
+    "judge_by": "loo_r2",
+    "winner": {"name": "t0000", "test_mean": 0.81, "test_low": 0.79, "test_high": 0.83},
+    "default": {"name": "simclr", "test": 0.78},
+    "floors": {"untrained": {"score": 0.55, "test": 0.7}, "raw": {"score": float("nan")}},
+    "optimism": 0.02,
+    "notes": ["14 test samples also lie in the pool"],
+}
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "leaderboard.csv").write_text(BOARD)
+    with (tmp_path / "events.jsonl").open("w") as file:
+        for trial, points in SCORES.items():
+            for samples, score in points:
+                metrics = [["score", score, samples], ["loss", 1 / samples, samples]]
+                event = {"kind": "report", "time": 1, "trial": trial, "metrics": metrics}
+                event["message"] = "loss is nan" if score is None else ""
+                file.write(json.dumps(event) + "\n")
+        file.write('{"kind": "report", "tri')
+    (tmp_path / "result.json").write_text(json.dumps(RESULT))
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "recipe.yaml").write_text("pretext:\n  simclr: {temperature: 0.1}\n")
+    (tmp_path / "space.yaml").write_text("name: leaf\n")
+    return tmp_path
+
+
+class Tags(HTMLParser):
+    """Counts elements and checks that those that must be closed are."""
+
+    VOID = frozenset({"meta", "br", "path", "use", "rect"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], {}
+
+    def handle_starttag(self, tag, attrs):
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else(study):
+    path = build(study)
+    assert path == study / "report.html"
+    text = path.read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert tags.seen["svg"] == 3
+    assert not re.search(r'(src|href)="(?!#)', text)  # nothing is fetched
+    assert "The winner beats the &lt;default&gt; beyond noise." in text
+    for words in ("t0000 (winner)", "14 test samples", "temperature: 0.1", "loss is nan", "loo_r2"):
+        assert words in text
+    assert 'class="floor"' in text
+    assert "[0.790, 0.830]" in text
+    assert "nan</td>" not in text.replace('class="bad">nan</td>', "")  # no figure reads nan
+
+
+def test_the_same_study_gives_the_same_page(study):
+    first = build(study).read_bytes()
+    assert build(study).read_bytes() == first
+
+
+def test_parts_are_compared_where_most_trials_have_been(study):
+    known = read(study)
+    assert scores_at_common_rung(known) == ({"t0000": 0.6, "t0001": 0.5, "t0002": 0.52}, 100)
+    by_name = {effect.name: effect for effect in effects(known, "augment")}
+    assert (by_name["jitter"].trials_with, by_name["jitter"].trials_without) == (2, 1)
+    assert by_name["jitter"].mean_with == pytest.approx(0.56)
+    assert by_name["jitter"].difference == pytest.approx(0.06)
+    pretexts = {effect.name: effect for effect in effects(known, "pretext")}
+    assert pretexts["mae"].mean_with == pytest.approx(0.51)
+
+
+def test_an_interval_of_a_difference_holds_what_it_should(study):
+    lines, events = [HEAD], []
+    for number in range(20):
+        augment, score = ("jitter", 0.6) if number % 2 else ("", 0.5)
+        score += 0.01 * (number % 5)
+        lines.append(f"1,trial,t{number},ok,{score},,,,mae,{augment},conv1d,8,100,1,x")
+        event = {"kind": "report", "trial": f"t{number}", "metrics": [["score", score, 100]]}
+        events.append(json.dumps(event))
+    (study / "leaderboard.csv").write_text("\n".join(lines))
+    (study / "events.jsonl").write_text("\n".join(events))
+    (effect,) = effects(read(study), "augment")
+    assert effect.low < 0.1 < effect.high
+    assert effect.low > 0.05
+
+
+def test_only_the_leading_trial_is_marked(study):
+    known = read(study)
+    curves = learning_curves(known, known.scores)
+    assert [curve.trial for curve in curves if curve.best] == ["t0000"]
+
+
+def test_an_unfinished_study_says_how_far_it_is(study):
+    for name in ("result.json", "best/recipe.yaml"):
+        (study / name).unlink()
+    assert answer(read(study)).startswith("Not confirmed yet: of 4 trials t0000 (simclr) leads")
+    build(study)
+
+
+@pytest.mark.parametrize("content", ["", HEAD + "\n"])
+def test_a_study_that_has_only_begun_has_a_page(tmp_path, content):
+    (tmp_path / "leaderboard.csv").write_text(content)
+    assert "No trial has finished yet." in build(tmp_path).read_text()
+
+
+def test_the_door_prints_the_path_or_one_clear_line(study, tmp_path_factory):
+    door = [sys.executable, "-m", "sslsearch.report"]
+    good = subprocess.run([*door, str(study)], capture_output=True, text=True)
+    assert (good.returncode, good.stdout.strip()) == (0, str(study / "report.html"))
+    empty = tmp_path_factory.mktemp("empty")
+    for folder in (empty, empty / "nowhere"):
+        bad = subprocess.run([*door, str(folder)], capture_output=True, text=True)
+        assert bad.returncode == 2
+        assert bad.stderr.startswith(str(folder))
+        assert len(bad.stderr.splitlines()) == 1

@@ -1,0 +1,54 @@
+"""ASHA within families: who passes a rung."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sslsearch.search import mailbag
+from sslsearch.search.scheduler import FamilyHalving, passes
+from sslsearch.values import Report
+
+
+@pytest.mark.parametrize(
+    ("score", "others", "expected"),
+    [
+        (0.1, [], True),  # the first to arrive
+        (0.5, [0.4], True),  # the best so far
+        (0.3, [0.4], False),
+        (0.3, [0.4, 0.2, 0.1, 0.0, 0.05], True),  # second of six, one in three passes
+        (0.2, [0.4, 0.3, 0.1, 0.0, 0.05], False),
+        (0.4, [0.4, 0.4], True),  # a tie at the top
+    ],
+)
+def test_passes(score: float, others: list[float], expected: bool) -> None:
+    assert passes(score, others, eta=3) is expected
+
+
+def tell(scheduler: FamilyHalving, name: str, family: str, score: float, kind: str = "trial") -> Any:
+    trial = SimpleNamespace(trial_id=name, config={"kind": kind, "family": family})
+    result = mailbag.pack(Report(0, 32, "ok", score))
+    return scheduler.on_trial_result(None, trial, result)
+
+
+def test_families_do_not_race_each_other() -> None:
+    scheduler = FamilyHalving(eta=3)
+    assert tell(scheduler, "a", "simclr", 0.9) == "CONTINUE"
+    assert tell(scheduler, "b", "mae", 0.1) == "CONTINUE"  # the best of its family
+    assert tell(scheduler, "c", "simclr", 0.5) == "STOP"
+
+
+def test_trials_of_earlier_runs_count() -> None:
+    scheduler = FamilyHalving(eta=3, past=[("simclr", 0, 0.9)])
+    assert tell(scheduler, "a", "simclr", 0.5) == "STOP"
+
+
+def test_a_result_told_twice_counts_once() -> None:
+    scheduler = FamilyHalving(eta=3)
+    assert [tell(scheduler, "a", "simclr", 0.5) for _ in range(2)] == ["CONTINUE"] * 2
+
+
+def test_finalists_and_unhalved_searches_go_on() -> None:
+    scheduler = FamilyHalving(eta=3, past=[("simclr", 0, 0.9)])
+    assert tell(scheduler, "f", "simclr", 0.1, kind="finalist") == "CONTINUE"
+    assert tell(FamilyHalving(3, [("simclr", 0, 0.9)], False), "a", "simclr", 0.1) == "CONTINUE"
