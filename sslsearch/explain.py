@@ -33,6 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     except SpaceError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    return show(space)
+
+
+def show(space: Space) -> int:
+    """Print everything about the space; also what `run --dry-run` shows."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(space_tree(space))
     for line in facts(space):

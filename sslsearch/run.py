@@ -12,21 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from sslsearch import explain
+from sslsearch.doors import enter
 from sslsearch.space import Space, load
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        space = load(args.space, overrides(args))
-        if args.dry_run:
-            from sslsearch import explain
-
-            return explain.show(space)
-        return search(space, Path(args.out or f"runs/{space.name}"), args.address)
-    except ValueError as fault:
-        print(fault, file=sys.stderr)
-        return 2
+    space = load(args.space, overrides(args))
+    if args.dry_run:
+        return explain.show(space)
+    return search(space, Path(args.out or f"runs/{space.name}"), args.address)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,13 +65,14 @@ def search(space: Space, folder: Path, address: str | None) -> int:
     with console:
         try:
             study = Study(space, folder, Path.cwd(), console)
-            answer = study.run(address)
-            console.summary(finish(study, answer))
+            try:
+                summary = finish(study, study.run(address))
+            finally:
+                study.close()
         except KeyboardInterrupt:
-            console.error(
-                f"Interrupted. Nothing is lost: run the same command again to go on ({folder})."
-            )
+            console.error(f"Interrupted. Run the same command again to go on; all is in {folder}.")
             return 130
+        console.summary(summary)
     return 0
 
 
@@ -84,4 +81,4 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(enter("run"))

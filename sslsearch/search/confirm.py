@@ -135,7 +135,7 @@ def decide(confirmed: Sequence[Confirmed], metric: str) -> Verdict:
     gap = paired_difference(winner.right.astype(float), default.right.astype(float))
     mean, low, high = gap.mean, gap.low, gap.high
     points = f"{100 * mean:+.1f} points of test {metric} [{100 * low:+.1f}, {100 * high:+.1f}]"
-    if low > 0:
+    if low > 0 and math.isfinite(gap.se_seeds):  # one seed says nothing of the next
         sentence = f"The best recipe beats the default by {points}; it is exported."
         return Verdict(winner, winner, default, (mean, low, high), True, sentence)
     sentence = (

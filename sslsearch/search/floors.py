@@ -65,9 +65,7 @@ class Floors:
         encoder: the encoder choice that floors with an encoder use until a winner is known.
     """
 
-    def __init__(
-        self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path
-    ) -> None:
+    def __init__(self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path) -> None:
         self.space, self.encoder, self.folder = space, encoder, folder
         samples = Samples.from_table(data.train)
         self.labels = samples.labels_N[samples.labelled]

@@ -92,7 +92,9 @@ def _figures(one: confirm.Confirmed) -> dict[str, Any]:
 
 def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
     """result.json as metrics of the study's MLflow run."""
-    made = {f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in ("score", "test")}
+    made = {
+        f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in ("score", "test")
+    }
     made |= {f"floor/{name}/test": floor["test"] for name, floor in result["floors"].items()}
     made["optimism"] = result["optimism"]
     return {key: float(value) for key, value in made.items() if math.isfinite(value)}
@@ -139,10 +141,14 @@ def summarise(study: Study, answer: Answer, result: dict[str, Any]) -> Summary:
     """What the terminal says at the end."""
     verdict = answer.verdict
     kinds = {verdict.winner.name: "winner", verdict.default.name: "default"}
-    shown = [verdict.winner, verdict.default] if verdict.winner is not verdict.default else [
-        verdict.default
-    ]
-    floors = sorted((c for c in answer.confirmed if c.kind == "floor"), key=lambda c: -c.test_interval[0])
+    shown = (
+        [verdict.winner, verdict.default]
+        if verdict.winner is not verdict.default
+        else [verdict.default]
+    )
+    floors = sorted(
+        (c for c in answer.confirmed if c.kind == "floor"), key=lambda c: -c.test_interval[0]
+    )
     rows = []
     for one in [*shown, *floors]:
         score, test = one.score_interval, one.test_interval
@@ -153,7 +159,9 @@ def summarise(study: Study, answer: Answer, result: dict[str, Any]) -> Summary:
     for row in trials:
         families.setdefault(row.recipe.family, []).append(row.score)
     out = study.folder
-    shown_sections = {k: recipe_of(verdict.chosen)[k] for k in ("encoder", "pretext", "augment", "optim")}
+    shown_sections = {
+        k: recipe_of(verdict.chosen)[k] for k in ("encoder", "pretext", "augment", "optim")
+    }
     return Summary(
         title=study.space.name,
         verdict=verdict.sentence,
@@ -162,7 +170,9 @@ def summarise(study: Study, answer: Answer, result: dict[str, Any]) -> Summary:
         recipe_text=Recipe(shown_sections).to_yaml(),
         rows=rows,
         optimism=answer.optimism,
-        counts={s: sum(r.status == s for r in trials) for s in dict.fromkeys(r.status for r in trials)},
+        counts={
+            s: sum(r.status == s for r in trials) for s in dict.fromkeys(r.status for r in trials)
+        },
         families=[
             (name, len(scores), max((s for s in scores if math.isfinite(s)), default=math.nan))
             for name, scores in families.items()

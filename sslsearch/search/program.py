@@ -45,7 +45,7 @@ class TrialProgram:
         """Bring `trial` to `rung`. What the trial's own fault is becomes a status, not a crash."""
         try:
             return self._advance(command)
-        except Exception as fault:  # noqa: BLE001 - one bad recipe must not end a study
+        except Exception as fault:
             if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
                 raise  # the other workers wait in a collective: the whole group starts again
             traceback.print_exc()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from sslsearch.search.sampler import DistributionAsk, OptunaAsk, make_sampler
@@ -71,7 +72,7 @@ class Record:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.space = space
-        self.storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+        self.storage = open_storage(folder / "study.db")
         known = optuna.study.get_all_study_names(self.storage)
         self.name = f"search-{space.digest}"
         finished = sum(1 for _ in self._all_trials(known))
@@ -211,6 +212,21 @@ class Record:
 
     def recall(self, key: str, default: Any = None) -> Any:
         return self.confirm.user_attrs.get(key, default)
+
+
+def open_storage(path: Path) -> optuna.storages.RDBStorage:
+    """SQLite with a write-ahead log: a killed process loses nothing, and a write costs little.
+
+    Only the driver's process opens it, so the log is as safe on a network file system.
+    """
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def tune(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return storage
 
 
 def _head(row: Row) -> str:

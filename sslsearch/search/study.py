@@ -31,6 +31,7 @@ from sslsearch.search.scheduler import FamilyHalving
 from sslsearch.search.slot import Slot
 from sslsearch.space import Space
 from sslsearch.space import literature as literature_of
+from sslsearch.space import load as load_space
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
 from sslsearch.values import Recipe
@@ -62,6 +63,7 @@ class Study:
         self.space, self.folder, self.console = space, folder.resolve(), console
         self.started = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
+        refuse_other_questions(self.folder / "space.yaml", space)
         self.record = Record(self.folder, space)
         (self.folder / "space.yaml").write_text(space.text)
         clock_spent = float(self.record.recall("spent", 0.0))
@@ -91,24 +93,27 @@ class Study:
 
     def run(self, address: str | None) -> Answer:
         """Search, confirm, open the test, write best/. Raises KeyboardInterrupt as it comes."""
-        try:
-            self.console.phase("starting Ray")
-            with cluster(address) as resources:
-                fitted = fit(self.space.compute, resources)
-                announcer = Announcer(
-                    self.folder, self.record, self.console, self.tracker, fitted.slots
-                )
-                self._introduce(fitted)
-                conductor = self._search(fitted, announcer)
-                answer = self._confirm(conductor, announcer)
-            return answer
-        finally:
-            self.tracker.close()
+        self.console.phase("starting Ray")
+        with cluster(address) as resources:
+            fitted = fit(self.space.compute, resources)
+            announcer = Announcer(
+                self.folder, self.record, self.console, self.tracker, fitted.slots
+            )
+            self._introduce(fitted)
+            conductor = self._search(fitted, announcer)
+            return self._confirm(conductor, announcer)
+
+    def close(self) -> None:
+        """Ship what MLflow has not got yet, for a while."""
+        self.tracker.close()
 
     def _introduce(self, fitted: Fit) -> None:
         summary = self.data.summary
         self.tracker.study(
-            tags={"sslsearch.goal": str(self.space.goal), "sslsearch.source": self.space.data.source},
+            tags={
+                "sslsearch.goal": str(self.space.goal),
+                "sslsearch.source": self.space.data.source,
+            },
             params={"data": dict(summary), "slots": fitted.slots, "workers": fitted.workers},
             space_text=self.space.text,
         )
@@ -219,9 +224,7 @@ class Study:
         encoder: dict[str, Any] = best.recipe["encoder"]
         return encoder
 
-    def _tests(
-        self, confirmed: list[confirm.Confirmed], announcer: Announcer
-    ) -> dict[str, float]:
+    def _tests(self, confirmed: list[confirm.Confirmed], announcer: Announcer) -> dict[str, float]:
         tests: dict[str, float] = {}
         for one in confirmed:
             tests |= dict(zip(one.contender.runs, one.test, strict=True))
@@ -257,3 +260,31 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes
+
+
+def refuse_other_questions(path: Path, space: Space) -> None:
+    """A study's scores must stay comparable: its data, rungs, probe and goal cannot change."""
+    if not path.exists():
+        return
+    before = load_space(path)
+    for section in ("goal", "data", "fidelity"):
+        was, now = getattr(before, section), getattr(space, section)
+        if was != now:
+            changed = changes(was, now)
+            raise ValueError(
+                f"{path.parent} holds a study with another `{section}` ({changed}): its scores "
+                "would not compare; give another folder with --out"
+            )
+    if (before.probe.name, before.probe.judge_by) != (space.probe.name, space.probe.judge_by):
+        raise ValueError(
+            f"{path.parent} holds a study judged by {before.probe.name}, "
+            f"{before.probe.judge_by}; give another folder with --out"
+        )
+
+
+def changes(was: Any, now: Any) -> str:
+    """`labels: 8 per class -> all`, for two values of one section."""
+    if not hasattr(was, "model_dump"):
+        return f"{was} -> {now}"
+    before, after = was.model_dump(), now.model_dump()
+    return ", ".join(f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k])

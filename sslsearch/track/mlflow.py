@@ -20,7 +20,7 @@ from sslsearch.values import Recipe, Report, Status
 
 Kind = Literal["trial", "finalist", "floor", "default"]
 
-EVENTS = 200  # shipped at once: as much as is sent again after a failure
+EVENTS = 50  # shipped at once: as much as is sent again after a failure
 LOSS_POINTS = 100  # per report; MLflow draws no more, and each is a row in its database
 FIRST_WAIT, LAST_WAIT, FAREWELL_WAIT = 0.5, 30.0, 1.0  # seconds between tries
 FAREWELL_TRIES = 3  # a server that refuses this often at the end will not come back for us

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from sslsearch.track.spool import Event
@@ -25,8 +26,7 @@ ENDED = {  # any other status: FAILED
 HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}  # the same request can only fail again
 NO_SUCH_RUN = "RESOURCE_DOES_NOT_EXIST"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI pages
-METRICS, PARAMS, TAGS = 1000, 100, 100  # MLflow's limits of one request
-T = TypeVar("T")
+NAMED, METRICS = 100, 800  # MLflow takes 100 params, 100 tags, and 1000 of all in one request
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Shipper:
         try:
             known = trial in self._runs
             run = self._runs.get(trial) or self._create(trial, group)
-            self._log(run, group)
+            self._log(run, group, known)
             if group.status == "RUNNING" and known:
                 self._client.update_run(run, status="RUNNING")
             elif group.ended is not None:
@@ -163,21 +163,19 @@ class Shipper:
         self._runs[trial] = run.info.run_id
         return self._runs[trial]
 
-    def _log(self, run: str, group: Pending) -> None:
+    def _log(self, run: str, group: Pending, known: bool) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        params, tags = group.params, group.tags
-        if params:  # a param never changes in MLflow; a longer budget is told as a tag
+        params, tags = group.params, group.tags if known else {}  # a new run has its tags
+        if params and known:  # a param never changes in MLflow; a longer budget is told as a tag
             old = self._client.get_run(run).data.params
             tags = tags | {f"now.{k}": v for k, v in params.items() if old.get(k, v) != v}
             params = {k: v for k, v in params.items() if k not in old}
-        for some in _batched([Param(k, v) for k, v in params.items()], PARAMS):
-            self._client.log_batch(run, params=some)
-        for some in _batched([RunTag(k, v) for k, v in tags.items()], TAGS):
-            self._client.log_batch(run, tags=some)
+        named = _batches([Param(k, v) for k, v in params.items()], NAMED)
+        tagged = _batches([RunTag(k, v) for k, v in tags.items()], NAMED)
         rows = [Metric(k, v, time, step) for (k, time, step), v in group.metrics.items()]
-        for some in _batched(rows, METRICS):
-            self._client.log_batch(run, metrics=some)
+        for three in zip_longest(named, tagged, _batches(rows, METRICS), fillvalue=()):
+            self._client.log_batch(run, params=three[0], tags=three[1], metrics=three[2])
 
     def _upload(self, run: str, path: Path, folder: str) -> None:
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
@@ -211,8 +209,8 @@ def _artifacts_beside(uri: str, experiment: str) -> str | None:
     return (database.parent / "mlartifacts" / experiment).as_uri()
 
 
-def _batched(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
+def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,7 +18,8 @@ def features(
     was_training = encoder.training
     encoder.eval()
     chunks = [
-        encoder(samples.batch(part, device)).pooled_BD.float().cpu() for part in index.split(CHUNK)
+        encoder(samples.batch(part, device)).pooled_BD.float().cpu()
+        for part in torch.split(index, CHUNK)
     ]
     encoder.train(was_training)
     return torch.cat(chunks) if chunks else torch.empty(0, encoder.pooled_width)

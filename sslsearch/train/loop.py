@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sslsearch import distributed, registry
+from sslsearch import distributed
 from sslsearch.data.samples import Samples
+from sslsearch.pretext.build import trains
 from sslsearch.train import checkpoint
 from sslsearch.train.build import build
 from sslsearch.train.judge import Judge
@@ -56,7 +57,7 @@ class Trial:
         self.objective.to(device)
         self.optimiser = adamw([self.objective], recipe["optim"])
         self.judge = Judge(recipe, samples, device)
-        self.trains = "untrained" not in registry.get("pretext", recipe.part("pretext")[0]).traits
+        self.trains = trains(recipe["pretext"])
         self.batch_size: int = recipe["optim"]["batch_size"]
         self.steps_per_epoch = len(samples) // self.batch_size
         if self.steps_per_epoch == 0:

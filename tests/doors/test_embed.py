@@ -15,7 +15,7 @@ from sslsearch.doors import enter
 from sslsearch.embed import columns_of, source_of
 
 if TYPE_CHECKING:
-    from conftest import Exported
+    from exported import Exported
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import sslsearch
 from sslsearch.doors import enter
 
 if TYPE_CHECKING:
-    from conftest import Exported
+    from exported import Exported
 
 
 @pytest.fixture

@@ -48,7 +48,9 @@ def test_early_stops_are_pruned_and_failures_infeasible(space: Space, tmp_path: 
         record.finish(row.name, status)
     states = [t.state.name for t in record.search.get_trials()]
     assert states == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
-    constraints = [any(INFEASIBLE in key for key in t.system_attrs) for t in record.search.get_trials()]
+    constraints = [
+        any(INFEASIBLE in key for key in t.system_attrs) for t in record.search.get_trials()
+    ]
     assert constraints == [False, False, True, True]
 
 

@@ -25,7 +25,9 @@ def test_passes(score: float, others: list[float], expected: bool) -> None:
     assert passes(score, others, eta=3) is expected
 
 
-def tell(scheduler: FamilyHalving, name: str, family: str, score: float, kind: str = "trial") -> Any:
+def tell(
+    scheduler: FamilyHalving, name: str, family: str, score: float, kind: str = "trial"
+) -> Any:
     trial = SimpleNamespace(trial_id=name, config={"kind": kind, "family": family})
     result = mailbag.pack(Report(0, 32, "ok", score))
     return scheduler.on_trial_result(None, trial, result)

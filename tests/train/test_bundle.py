@@ -21,7 +21,7 @@ from sslsearch.train import bundle
 from sslsearch.train.trained import TrainedEncoder
 
 if TYPE_CHECKING:
-    from conftest import Exported
+    from exported import Exported
 
 COLD = """
 import json, sys
@@ -80,6 +80,7 @@ def test_a_fresh_process_sees_what_the_training_saw(exported: Exported, tmp_path
     assert said["light"] == [], "`import sslsearch` alone must stay light"
     assert said["heavy"] == [], "loading an encoder needs no cluster"
     np.testing.assert_allclose(np.load(out), exported.test_ND, atol=1e-5, rtol=0)
+    assert exported.accuracy > 0.6, "an encoder at chance would prove nothing"
     assert said["accuracy"] == pytest.approx(exported.accuracy, abs=1e-12)
 
 

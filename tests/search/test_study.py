@@ -1,0 +1,158 @@
+"""A whole study on real Ray slots: its files, its resume, its faults. Processes are really killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from sslsearch.search.board import COLUMNS
+from sslsearch.search.outcome import finish
+from sslsearch.search.study import Answer, Study
+from sslsearch.space import Space, parse
+from sslsearch.track.console import Console
+
+
+def run(space: Space, folder: Path) -> tuple[Study, Answer]:
+    console = Console(space.name, space.budget.trials, space.budget.minutes)
+    study = Study(space, folder, Path.cwd(), console)
+    try:
+        answer = study.run(None)
+        finish(study, answer)
+    finally:
+        study.close()
+    return study, answer
+
+
+def board(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "leaderboard.csv", dtype={"recipe_hash": str})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.mark.usefixtures("ray_cluster")
+class TestStudy:
+    """The tests share one study folder and run in order: search, then again, then extended."""
+
+    def test_from_yaml_to_best(self, space: Space, folder: Path) -> None:
+        study, answer = run(space, folder)
+        frame = board(folder)
+        assert list(frame.columns) == COLUMNS
+        assert frame["kind"].value_counts().to_dict()["trial"] == 4
+        assert set(frame[frame["kind"] == "floor"]["id"]) == {"majority", "untrained", "raw"}
+        assert (frame["rank"] == range(1, len(frame) + 1)).all()
+        trials = frame[frame["kind"] == "trial"]
+        assert trials["status"].isin(["ok", "stopped"]).all()
+        assert trials["test_score"].isna().all()  # no trial's features ever met the test labels
+        assert frame[frame["kind"] == "finalist"]["test_score"].notna().all()
+        result = json.loads((folder / "result.json").read_text())
+        assert result["verdict"] == answer.verdict.sentence
+        assert result["test_opened"] == 1
+        assert len(result["winner"]["test_runs"]) == 2
+        for name in ("recipe.yaml", "encoder.safetensors", "probe.json", "README.md"):
+            assert (folder / "best" / name).stat().st_size > 0
+        assert (folder / "report.html").exists()
+        assert (folder / "study.db").exists()
+        assert not list((folder / "trials").glob("t*"))  # losers leave nothing behind
+        default = study.default.hash
+        assert any(row.recipe.hash == default for row in study.record.rows("finalist"))
+
+    def test_the_same_again_runs_nothing_twice(self, space: Space, folder: Path) -> None:
+        before = board(folder)
+        _, answer = run(space, folder)
+        after = board(folder)
+        pd.testing.assert_frame_equal(before, after)
+        assert answer.confirmed
+
+    def test_a_larger_budget_extends(self, space: Space, folder: Path) -> None:
+        before = board(folder)
+        larger = parse(space.text.replace("trials: 4", "trials: 6"))
+        run(larger, folder)
+        after = board(folder)
+        kept = before[before["kind"] == "trial"].set_index("id")
+        trials = after[after["kind"] == "trial"].set_index("id")
+        assert len(trials) == 6
+        assert (trials.loc[kept.index, "score"] == kept["score"]).all()
+
+    def test_other_data_is_refused(self, space: Space, folder: Path) -> None:
+        other = parse(space.text.replace("8 per class", "4 per class"))
+        with pytest.raises(ValueError, match="--out"):
+            run(other, folder)
+
+
+def workers_of(program: str) -> list[psutil.Process]:
+    """Ray worker processes of this machine whose title says what they run."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if program in line:
+            found.append(process)
+    return found
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_killed_worker_loses_no_trial(space: Space, tmp_path: Path) -> None:
+    longer = parse(space.text.replace("last: 288", "last: 2592").replace("trials: 4", "trials: 3"))
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            saved = list((tmp_path / "trials").glob("t*/rung.safetensors"))
+            victims = workers_of("RayTrainWorker") if saved else []
+            if victims:
+                victims[0].send_signal(signal.SIGKILL)
+                killed.append(victims[0].pid)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    study, _ = run(longer, tmp_path)
+    thread.join()
+    assert killed
+    rows = study.record.rows()
+    assert all(row.status in ("ok", "stopped") for row in rows)
+    for row in rows:  # no rung was told twice
+        assert [r.rung for r in row.reports] == sorted({r.rung for r in row.reports})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_driver_goes_on(how: signal.Signals, space_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sslsearch.run", str(space_file), "--out", str(out)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    first: Any = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    for line in first.stdout:
+        if "1/4" in line:  # the first trial has ended
+            break
+    first.send_signal(how)
+    rest = first.communicate(timeout=60)[0]
+    if how is signal.SIGINT:
+        assert first.returncode == 130
+        assert "Run the same command again" in rest
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()[:-1]]
+    finished = {event["trial"] for event in events if event["kind"] == "finish"}
+    assert finished
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    begun = [
+        event["trial"]
+        for event in map(json.loads, (out / "events.jsonl").read_text().splitlines())
+        if event["kind"] == "trial"
+    ]
+    assert all(begun.count(trial) == 1 for trial in finished)  # none was run twice
+    assert board(out)["kind"].value_counts()["trial"] == 4
