@@ -121,7 +121,7 @@ class Job:
     def reports(self) -> list[Report]:
         """The rungs reached so far. ValueError if another recipe was trained here."""
         from sslsearch.train import checkpoint
-        from sslsearch.train.loop import report_from
+        from sslsearch.values import Report
 
         path = self.out / RUNG
         if not path.exists():
@@ -131,7 +131,7 @@ class Job:
             raise self._another(
                 f"{self.out} holds recipe {meta['recipe_hash']} (seed {meta['seed']}) in training"
             )
-        return [report_from(values) for values in meta["reports"]]
+        return [Report.from_dict(values) for values in meta["reports"]]
 
     def _another(self, found: str) -> ValueError:
         return ValueError(
@@ -188,9 +188,9 @@ class Job:
             raise RuntimeError(
                 f"the workers failed again and again; what was reached is kept in {self.out}"
             ) from ended["fault"]
-        from sslsearch.train.loop import report_from
+        from sslsearch.values import Report
 
-        return report_from(ended["result"].return_value)
+        return Report.from_dict(ended["result"].return_value)
 
     def _tell(self, told: int) -> int:
         reports, rungs = self.reports(), self.space.fidelity.rungs()

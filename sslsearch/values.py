@@ -145,3 +145,9 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Report:
+        """A report out of its JSON form (`vars(report)`)."""
+        losses = tuple((int(at), float(loss)) for at, loss in values["losses"])
+        return cls(**{**values, "losses": losses})

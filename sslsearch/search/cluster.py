@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -19,6 +20,7 @@ ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+HARMLESS = "worker processes have been started on node"  # a slot is many small processes
 
 
 @contextmanager
@@ -31,6 +33,7 @@ def cluster(address: str | None) -> Iterator[dict[str, float]]:
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     if mine:
+        _hush()
         ray.init(
             address=address or os.environ.get("RAY_ADDRESS") or "local",
             include_dashboard=None if address else False,
@@ -43,3 +46,14 @@ def cluster(address: str | None) -> Iterator[dict[str, float]]:
     finally:
         if mine:
             ray.shutdown()
+
+
+def _hush() -> None:
+    """Keep one warning of Ray's off the user's terminal; all others still reach it."""
+    printed = ray._private.worker.print_to_stdstream
+
+    def unless_harmless(data: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        if not any(HARMLESS in str(line) for line in data.get("lines", [])):
+            printed(data, *args, **kwargs)
+
+    ray._private.worker.print_to_stdstream = unless_harmless

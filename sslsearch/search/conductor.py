@@ -102,7 +102,7 @@ class Conductor(Searcher):
                 row.seed,
                 self.rungs,
                 self.space.compute.trial_minutes * 60,
-                keep=row.kind == "finalist",
+                keep=row.kind == "finalist" or self.space.track.keep == "all",
             ),
         }
 
@@ -171,7 +171,7 @@ class Conductor(Searcher):
         name = self.live.pop(trial_id)
         row = self.record.finish(name, status)
         mailbag.checkpoint_path(self.folder, name).unlink(missing_ok=True)
-        if row.kind == "trial":
+        if row.kind == "trial" and self.space.track.keep != "all":
             shutil.rmtree(self.folder / "trials" / name, ignore_errors=True)
         self.record.remember("spent", self.clock.elapsed())
         self.listener.ended(row)

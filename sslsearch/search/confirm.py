@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,7 @@ class Confirmed:
 
     contender: Contender
     test: tuple[float, ...]  # the goal's metric on the test split, one for each run
-    right: np.ndarray  # (runs, test samples) bool: which test samples each run got right
-    metrics: tuple[dict[str, float], ...] = field(default=())
+    samples_RN: np.ndarray  # (runs, test samples): each sample's share in it, more = better
 
     @property
     def name(self) -> str:
@@ -89,17 +88,28 @@ def open_test(
     judge = registry.get("probe", probe).bind({})()
     confirmed = []
     for contender in contenders:
-        metrics, right = [], []
+        test, samples = [], []
         for path in contender.runs.values():
             features = read(path)
             fitted = judge.final(features["train"], train_labels)
-            scores = fitted.score(features["test"], test_labels)
-            guess = np.asarray(fitted.predict_proba(features["test"])).argmax(axis=1)
-            metrics.append(dict(scores.values))
-            right.append(guess == test_labels.numpy())
-        values = tuple(m[metric] for m in metrics)
-        confirmed.append(Confirmed(contender, values, np.stack(right), tuple(metrics)))
+            test.append(fitted.score(features["test"], test_labels).values[metric])
+            proba_NK = np.asarray(fitted.predict_proba(features["test"]))
+            samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
+        confirmed.append(Confirmed(contender, tuple(test), np.stack(samples)))
     return confirmed
+
+
+def sample_scores(metric: str, proba_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+    """What each test sample adds to the metric; their mean is the metric (its negative for a
+    loss), so that two recipes can be compared sample by sample."""
+    right_N = (proba_NK.argmax(axis=1) == labels_N).astype(float)
+    if metric == "balanced_accuracy":
+        classes, code_N, counts = np.unique(labels_N, return_inverse=True, return_counts=True)
+        return right_N * len(labels_N) / (len(classes) * counts[code_N])
+    if metric == "log_loss":
+        true_N = proba_NK[np.arange(len(labels_N)), labels_N]
+        return np.log(np.clip(true_N, np.finfo(float).tiny, None))
+    return right_N
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,9 @@ class Verdict:
     sentence: str
 
 
-def decide(confirmed: Sequence[Confirmed], metric: str) -> Verdict:
+def decide(
+    confirmed: Sequence[Confirmed], metric: str, groups_N: torch.Tensor | None = None
+) -> Verdict:
     """Choose the winner by cross-validation, then ask the test split one question only: is it
     better than the default beyond noise? If not, the default is the answer."""
     default = next(c for c in confirmed if c.contender.kind == "default")
@@ -132,9 +144,12 @@ def decide(confirmed: Sequence[Confirmed], metric: str) -> Verdict:
     if winner.contender.recipe.hash == default.contender.recipe.hash:
         sentence = "The search found nothing better than the default recipe, which is exported."
         return Verdict(default, default, default, (0.0, 0.0, 0.0), False, sentence)
-    gap = paired_difference(winner.right.astype(float), default.right.astype(float))
+    groups = None if groups_N is None else groups_N.numpy()
+    gap = paired_difference(winner.samples_RN, default.samples_RN, groups)
     mean, low, high = gap.mean, gap.low, gap.high
     points = f"{100 * mean:+.1f} points of test {metric} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    if metric == "log_loss":
+        points = f"{-mean:+.3f} of test log_loss [{-high:+.3f}, {-low:+.3f}]"
     if low > 0 and math.isfinite(gap.se_seeds):  # one seed says nothing of the next
         sentence = f"The best recipe beats the default by {points}; it is exported."
         return Verdict(winner, winner, default, (mean, low, high), True, sentence)

@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sslsearch.train.loop import report_from
 from sslsearch.values import Recipe, Report, Status
 
 
 def commands(
-    trial: str, recipe: Recipe, seed: int, rungs: list[int], seconds: float, keep: bool = False
+    trial: str, recipe: Recipe, seed: int, rungs: list[int], seconds: float, keep: bool
 ) -> list[dict[str, Any]]:
-    """One command for each rung; a `keep` trial goes straight to the top and leaves its features.
+    """One command for each rung.
 
     Args:
         trial: the trial's name in the study, unique and stable over restarts.
         seconds: limit for each command, after which the trial's status is `timeout`.
+        keep: leave the encoder and its features behind at the last rung.
     """
     base = {
         "trial": trial,
@@ -25,10 +25,9 @@ def commands(
         "seed": seed,
         "rungs": rungs,
         "seconds": seconds,
-        "keep": keep,
     }
-    wanted = [len(rungs) - 1] if keep else range(len(rungs))
-    return [{**base, "rung": rung} for rung in wanted]
+    last = len(rungs) - 1
+    return [{**base, "rung": rung, "keep": keep and rung == last} for rung in range(len(rungs))]
 
 
 def pack(report: Report) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def failure(status: Status, message: str) -> dict[str, Any]:
 
 def unpack(answer: dict[str, Any]) -> Report:
     """The report out of an answer (also out of a Tune result)."""
-    return report_from(json.loads(answer["report"]))
+    return Report.from_dict(json.loads(answer["report"]))
 
 
 def checkpoint_path(folder: Path, trial: str) -> Path:

@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sslsearch.search.sampler import DistributionAsk, OptunaAsk, make_sampler
 from sslsearch.space import Space
-from sslsearch.train.loop import report_from
 from sslsearch.values import Recipe, Report
 
 Kind = Literal["trial", "finalist"]
@@ -237,7 +236,7 @@ def _head(row: Row) -> str:
 def _row(frozen: FrozenTrial) -> Row:
     attrs = frozen.user_attrs
     head = json.loads(attrs["row"])
-    reports = [report_from(json.loads(v)) for k, v in attrs.items() if k.startswith("report-")]
+    reports = [Report.from_dict(json.loads(v)) for k, v in attrs.items() if k.startswith("report-")]
     return Row(
         name=attrs["name"],
         kind=head["kind"],

@@ -49,11 +49,11 @@ Name = Annotated[
     str,
     _law(r"[A-Za-z0-9][\w.-]*", "a name for a folder: letters, digits and . _ -"),
 ]
-GoalText = Annotated[
+GoalText = Annotated[  # metrics that are means over samples, so that two recipes can be paired
     str,
     _law(
-        r"(maximize|minimize) probe/\w+",
-        "maximize or minimize a metric of the probe, as in maximize probe/accuracy",
+        r"maximize probe/(accuracy|balanced_accuracy)|minimize probe/log_loss",
+        "maximize probe/accuracy, maximize probe/balanced_accuracy or minimize probe/log_loss",
     ),
 ]
 AUTO = Literal["auto"]

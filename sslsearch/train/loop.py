@@ -196,13 +196,7 @@ class Trial:
         if (meta["recipe_hash"], meta["seed"]) != (self.recipe.hash, self.seed):
             raise ValueError(f"{path} holds another trial's state")
         self.step = meta["step"]
-        self.reports = [report_from(values) for values in meta["reports"]]
-
-
-def report_from(values: dict[str, Any]) -> Report:
-    """A Report out of its JSON form."""
-    losses = tuple((int(at), float(loss)) for at, loss in values["losses"])
-    return Report(**{**values, "losses": losses})
+        self.reports = [Report.from_dict(values) for values in meta["reports"]]
 
 
 def loop(
