@@ -17,7 +17,7 @@ from rich.tree import Tree
 from sslsearch import registry
 from sslsearch.space import Space, SpaceError, literature, load
 from sslsearch.space.cost import expected_samples, search_samples
-from sslsearch.space.grammar import show, write
+from sslsearch.space import grammar
 from sslsearch.space.nodes import Choice, Fixed, Map, MixOf, Node, OneOf, Real, SequenceOf, Whole
 from sslsearch.values import Recipe
 
@@ -113,9 +113,9 @@ def _grow(tree: Tree, node: Node) -> None:
 def _branch(tree: Tree, word: str, node: Node) -> None:
     match node:
         case Fixed():
-            tree.add(Text(f"{word}: {write(node)}", "dim"))
+            tree.add(Text(f"{word}: {grammar.write(node)}", "dim"))
         case Real() | Whole() | Choice():
-            tree.add(Text.assemble(f"{word}: ", (write(node), "green")))
+            tree.add(Text.assemble(f"{word}: ", (grammar.write(node), "green")))
         case Map(items) if not items:
             tree.add(Text(word))
         case _:
@@ -123,7 +123,7 @@ def _branch(tree: Tree, word: str, node: Node) -> None:
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {show(v)}" for k, v in values.items() if v != {})
+    return ", ".join(f"{k} {grammar.show(v)}" for k, v in values.items() if v != {})
 
 
 def _body(recipe: Recipe) -> str:

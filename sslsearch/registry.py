@@ -33,7 +33,7 @@ ROOMS = {  # kind -> the rooms (sub-packages) in which such parts live
 
 @dataclass(frozen=True)
 class Unit:
-    """Marks a knob with what its numbers are counted in: `tokens`, `channel standard deviations`."""
+    """Marks a knob with what its numbers are counted in: `tokens`, `steps`."""
 
     text: str
 

@@ -54,7 +54,7 @@ def overrides(args: argparse.Namespace) -> list[str]:
 
 def search(space: Space, folder: Path, address: str | None) -> int:
     """Run the study in `folder`, telling the terminal; returns the exit code."""
-    from sslsearch.search.outcome import finish
+    from sslsearch.search.outcome import finish, recall
     from sslsearch.search.study import Study
     from sslsearch.track.console import Console
 
@@ -66,9 +66,12 @@ def search(space: Space, folder: Path, address: str | None) -> int:
         try:
             study = Study(space, folder, Path.cwd(), console)
             try:
-                summary = finish(study, study.run(address))
+                over = study.finished
+                summary = recall(study) if over else finish(study, study.run(address))
             finally:
                 study.close()
+            if over:
+                console.note("This study is finished; a larger --trials or --minutes extends it.")
         except KeyboardInterrupt:
             console.error(f"Interrupted. Run the same command again to go on; all is in {folder}.")
             return 130

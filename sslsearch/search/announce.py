@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from pathlib import Path
 
 from sslsearch.search.board import Line, line_of, write_board
+from sslsearch.search.floors import Floors
 from sslsearch.search.record import Record, Row
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
@@ -17,11 +18,17 @@ class Announcer:
     """The conductor's listener. Floors are told to it by the study itself."""
 
     def __init__(
-        self, folder: Path, record: Record, console: Console, tracker: Tracker, slots: int
+        self,
+        folder: Path,
+        record: Record,
+        console: Console,
+        tracker: Tracker,
+        floors: Floors,
+        slots: int,
     ) -> None:
         self.folder, self.record, self.console, self.tracker = folder, record, console, tracker
-        self.slots = slots
-        self.floors: dict[str, Line] = {}
+        self.floors, self.slots = floors, slots
+        self.floor_lines: dict[str, Line] = {}
         self._live: set[str] = set()
 
     def phase(self, text: str) -> None:
@@ -41,6 +48,7 @@ class Announcer:
         )
 
     def reported(self, row: Row, report: Report) -> None:
+        self.floors.start()
         self.tracker.report(row.name, report)
         self.console.trial_report(
             row.name, row.recipe.family, report.rung, report.samples_seen, report.score
@@ -61,17 +69,16 @@ class Announcer:
 
     def floor(self, line: Line) -> None:
         """A floor's cross-validated score is known."""
-        self.floors[line.id] = line
+        self.floor_lines[line.id] = line
         self.console.floor(line.id, line.score)
+        self.tracker.trial(line.id, 0, "floor", None)
+        self.tracker.finish(line.id, "ok", line.score if math.isfinite(line.score) else None)
 
     def write_board(self, tests: dict[str, float] | None = None) -> None:
         """Rewrite leaderboard.csv; `tests` maps runs and floors to their test score."""
         known = tests or {}
         lines = [line_of(row, known.get(row.name, float("nan"))) for row in self.record.rows()]
-        write_board(self.folder / "leaderboard.csv", [*lines, *self.floors.values()])
-
-    def counts(self) -> Counter[str]:
-        return Counter(row.status for row in self.record.rows("trial"))
+        write_board(self.folder / "leaderboard.csv", [*lines, *self.floor_lines.values()])
 
 
 def number_of(row: Row) -> int:

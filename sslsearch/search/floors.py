@@ -37,13 +37,13 @@ class FloorRunner:
 
     def __init__(self, train: Any, test: Any, folder: str) -> None:
         os.nice(NICE)
-        torch.set_num_threads(1)
         # References handed to an actor's constructor arrive as the tables themselves.
         self.train, self.test = Samples.from_table(train), Samples.from_table(test)
         self.folder = Path(folder)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
         """Compute one floor, unless it lies there already; returns the path of its features."""
+        torch.set_num_threads(1)  # again each time: numba's threads raise it
         path = self.folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
         if not path.exists():
             made = registry.get("floor", name).bind({})(self.train, self.test, seed, encoder)
@@ -71,12 +71,20 @@ class Floors:
         self.labels = samples.labels_N[samples.labelled]
         self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]
         self.names = list(dict.fromkeys([ALWAYS, *space.probe.against]))
+        self.refs: dict[str, list[Any]] = {}
 
-    def start(self, train: Any, test: Any) -> None:
-        """Begin, at low priority and asking for no CPU, beside the slots."""
-        actor = ray.remote(num_cpus=0)(FloorRunner)
-        self.runner = actor.remote(train, test, str(self.folder))
-        self.refs = {name: self._begin(name, self.encoder) for name in self.names}
+    def place(self, train: Any, test: Any) -> None:
+        """Say where the samples lie in Ray's object store."""
+        self.tables = (train, test)
+
+    def start(self) -> None:
+        """Begin, once: at low priority and asking for no CPU, beside the slots.
+
+        Called when the slots are up: a floor's imports and compilation must not slow their start.
+        """
+        if not self.refs:
+            self.runner = ray.remote(num_cpus=0)(FloorRunner).remote(*self.tables, str(self.folder))
+            self.refs = {name: self._begin(name, self.encoder) for name in self.names}
 
     def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:
         seeded = "random" in registry.get("floor", name).traits
@@ -86,6 +94,7 @@ class Floors:
 
     def collect(self, winning: dict[str, Any]) -> Iterator[tuple[Contender, Line]]:
         """Wait for each floor and judge it; the untrained one is that of the winning encoder."""
+        self.start()
         if winning != self.encoder and "untrained" in self.refs:
             self.refs["untrained"] = self._begin("untrained", winning)
         for name, refs in self.refs.items():

@@ -1,61 +1,68 @@
-"""The end of a study: best/, result.json, pictures, the report, and the closing summary."""
+"""The end of a study: result.json, best/, pictures, the report, and the closing summary."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslsearch import registry
-from sslsearch.data.samples import Samples
+from sslsearch.plots import Bar
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
 from sslsearch.search.floors import read_features
 from sslsearch.search.study import Answer, Study
-from sslsearch.track.pictures import contact_sheet
+from sslsearch.track import pictures
 from sslsearch.track.summary import Row, Summary
 from sslsearch.train import bundle
 from sslsearch.train.build import build
 from sslsearch.values import Recipe
 
 SHEET_SAMPLES, SHEET_VIEWS = 4, 4
+SCORES = ("score", "test")  # of the winner and the default, in MLflow
+SHOWN = ("encoder", "pretext", "augment", "optim")  # of the best recipe, in the summary
 
 
 def finish(study: Study, answer: Answer) -> Summary:
     """Write everything that is left to write; returns what to say."""
+    study.console.phase("writing the results")
     result = describe(study, answer)
     (study.folder / "result.json").write_text(json.dumps(result, indent=1))
     write_best(study, answer.verdict.chosen, result)
-    sheet = draw_views(study, recipe_of(answer.verdict.chosen))
-    page = build_report(study.folder)
+    made = draw(study, answer, result)
+    made.append(build_report(study.folder))
     tracker = study.tracker
     tracker.summary(flat_metrics(result), {"sslsearch.verdict": answer.verdict.sentence})
-    for name in ("leaderboard.csv", "result.json", "best/recipe.yaml", "best/probe.json"):
-        tracker.artifact(None, study.folder / name)
-    for path in (sheet, page):
+    names = ("leaderboard.csv", "result.json", "best/recipe.yaml", "best/probe.json")
+    for path in [study.folder / name for name in names] + made:
         tracker.artifact(None, path)
-    return summarise(study, answer, result)
+    study.mark_finished()
+    return summarise(result, study.folder)
 
 
-def recipe_of(one: confirm.Confirmed) -> Recipe:
-    assert one.contender.recipe is not None, "only floors have no recipe"
-    return one.contender.recipe
+def recall(study: Study) -> Summary:
+    """What a finished study said."""
+    return summarise(json.loads((study.folder / "result.json").read_text()), study.folder)
 
 
 def describe(study: Study, answer: Answer) -> dict[str, Any]:
     """The answer as plain values: result.json."""
     verdict = answer.verdict
-    mean, low, high = verdict.difference[:3]
+    mean, low, high = verdict.difference
+    trials = study.record.rows("trial")
     return {
+        "name": study.space.name,
         "verdict": verdict.sentence,
         "beats_default": verdict.beats_default,
         "difference": {"mean": mean, "low": low, "high": high},
         "exported": verdict.chosen.name,
-        "metric": str(study.space.goal.metric),
+        "recipe": {section: _recipe(verdict.chosen)[section] for section in SHOWN},
+        "metric": study.space.goal.metric,
         "judge_by": study.space.probe.judge_by,
         "winner": _figures(verdict.winner),
         "default": _figures(verdict.default),
@@ -63,10 +70,28 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         "floors": {c.name: _figures(c) for c in answer.confirmed if c.kind == "floor"},
         "optimism": answer.optimism,
         "test_opened": study.record.recall("test_opened", 0),
+        "trials": dict(Counter(row.status for row in trials)),
+        "families": _families([(row.recipe.family, row.score) for row in trials]),
         "data": dict(study.data.summary),
         "notes": list(study.data.notes),
         "seconds": time.monotonic() - study.started,
     }
+
+
+def _recipe(one: confirm.Confirmed) -> Recipe:
+    assert one.contender.recipe is not None, "only floors have no recipe"
+    return one.contender.recipe
+
+
+def _families(scored: list[tuple[str, float]]) -> list[tuple[str, int, float]]:
+    """Pretext family, its trials, its best score."""
+    families: dict[str, list[float]] = {}
+    for family, score in scored:
+        families.setdefault(family, []).append(score)
+    return [
+        (family, len(scores), max(filter(math.isfinite, scores), default=math.nan))
+        for family, scores in families.items()
+    ]
 
 
 def _figures(one: confirm.Confirmed) -> dict[str, Any]:
@@ -92,9 +117,7 @@ def _figures(one: confirm.Confirmed) -> dict[str, Any]:
 
 def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
     """result.json as metrics of the study's MLflow run."""
-    made = {
-        f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in ("score", "test")
-    }
+    made = {f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in SCORES}
     made |= {f"floor/{name}/test": floor["test"] for name, floor in result["floors"].items()}
     made["optimism"] = result["optimism"]
     return {key: float(value) for key, value in made.items() if math.isfinite(value)}
@@ -102,16 +125,16 @@ def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
 
 def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) -> None:
     """Export the run of the chosen recipe with the best cross-validated score."""
-    best = max(range(len(chosen.contender.scores)), key=chosen.contender.scores.__getitem__)
+    scores = chosen.contender.scores
+    best = max(range(len(scores)), key=scores.__getitem__)
     path = list(chosen.contender.runs.values())[best]
-    train = Samples.from_table(study.data.train)
     probe = registry.get("probe", study.space.probe.name).bind({})()
-    fitted = probe.final(read_features(path)["train"], train.labels_N[train.labelled])
+    labels = study.train.labels_N[study.train.labelled]
     bundle.save(
         study.folder / "best",
-        recipe=recipe_of(chosen),
+        recipe=_recipe(chosen),
         weights=path.with_name("encoder.safetensors"),
-        probe=fitted,
+        probe=probe.final(read_features(path)["train"], labels),
         spec=study.data.spec,
         preprocess=study.data.preprocess,
         classes=study.data.classes,
@@ -119,70 +142,93 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
             **result,
             "run": path.parent.name,
             "run_test": chosen.test[best],
-            "run_score": chosen.contender.scores[best],
+            "run_score": scores[best],
         },
     )
+
+
+def draw(study: Study, answer: Answer, result: dict[str, Any]) -> list[Path]:
+    """The pictures: what the views look like, how trials learnt, who won."""
+    rows = [row for row in study.record.rows("trial") if row.judged]
+    reports = {row.name: [r for r in row.reports if r.status == "ok"] for row in rows}
+    families = {row.name: row.recipe.family for row in rows}
+    floors = {name: floor["score"] for name, floor in result["floors"].items()}
+    known = {name: score for name, score in floors.items() if math.isfinite(score)}
+    folder, judge = study.folder, result["judge_by"]
+    return [
+        draw_views(study, _recipe(answer.verdict.chosen)),
+        pictures.curves(reports, families, folder / "curves.png", floors=known, metric=judge),
+        pictures.loss_curve(reports, families, folder / "loss.png"),
+        pictures.leaderboard_bars(bars(result), folder / "result.png", test_metric(result)),
+    ]
+
+
+def bars(result: dict[str, Any]) -> list[Bar]:
+    """Winner, default and floors with their test intervals."""
+    contest = {result["winner"]["name"]: "winner", result["default"]["name"]: "default"}
+    shown = [(result[kind], kind) for kind in contest.values()]
+    shown += [(floor, "floor") for floor in result["floors"].values()]
+    return [
+        Bar(_label(one, kind), kind, one["test"], one["test_low"], one["test_high"])
+        for one, kind in shown
+    ]
+
+
+def _label(one: dict[str, Any], kind: str) -> str:
+    return one["name"] if kind == "floor" else f"{kind}: {one['pretext']}"
+
+
+def test_metric(result: dict[str, Any]) -> str:
+    return "test " + str(result["metric"]).removeprefix("probe/")
 
 
 def draw_views(study: Study, recipe: Recipe) -> Path:
     """The contact sheet: samples of the pool, and what the chosen composition makes of them."""
-    samples = Samples.from_table(study.data.train)
-    _, compose = build(recipe, samples.spec, 0)
-    batch = samples.batch(torch.arange(min(SHEET_SAMPLES, len(samples))), torch.device("cpu"))
+    _, compose = build(recipe, study.train.spec, 0)
+    index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
+    batch = study.train.batch(index, torch.device("cpu"))
     rng = torch.Generator().manual_seed(0)
     views = [compose(batch, rng).x.numpy() for _ in range(SHEET_VIEWS)]
-    path = study.folder / "views.png"
     rows = [[view[i] for view in views] for i in range(len(batch))]
-    contact_sheet(list(batch.x.numpy()), rows, path)
-    return path
+    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png")
 
 
-def summarise(study: Study, answer: Answer, result: dict[str, Any]) -> Summary:
-    """What the terminal says at the end."""
-    verdict = answer.verdict
-    kinds = {verdict.winner.name: "winner", verdict.default.name: "default"}
-    shown = (
-        [verdict.winner, verdict.default]
-        if verdict.winner is not verdict.default
-        else [verdict.default]
-    )
-    floors = sorted(
-        (c for c in answer.confirmed if c.kind == "floor"), key=lambda c: -c.test_interval[0]
-    )
-    rows = []
-    for one in [*shown, *floors]:
-        score, test = one.score_interval, one.test_interval
-        kind = kinds.get(one.name, "floor")
-        rows.append(Row(one.name, kind, *score, *test, seeds=len(one.test)))
-    trials = study.record.rows("trial")
-    families: dict[str, list[float]] = {}
-    for row in trials:
-        families.setdefault(row.recipe.family, []).append(row.score)
-    out = study.folder
-    shown_sections = {
-        k: recipe_of(verdict.chosen)[k] for k in ("encoder", "pretext", "augment", "optim")
-    }
+def summarise(result: dict[str, Any], folder: Path) -> Summary:
+    """result.json in the terminal's words."""
+    winner, default = result["winner"], result["default"]
+    same = winner["name"] == default["name"]
+    shown = [(default, "default")] if same else [(winner, "winner"), (default, "default")]
+    floors = sorted(result["floors"].values(), key=lambda floor: -floor["test"])
+    rows = [
+        Row(
+            name=_label(one, kind),
+            kind=kind,
+            score=one["score"],
+            low=one["score_low"],
+            high=one["score_high"],
+            test=one["test"],
+            test_low=one["test_low"],
+            test_high=one["test_high"],
+            seeds=one["seeds"],
+        )
+        for one, kind in [*shown, *((floor, "floor") for floor in floors)]
+    ]
     return Summary(
-        title=study.space.name,
-        verdict=verdict.sentence,
-        metric=f"{study.space.probe.judge_by} (cross-validated)",
-        test_metric=f"test {study.space.goal.metric.removeprefix('probe/')}",
-        recipe_text=Recipe(shown_sections).to_yaml(),
+        title=result["name"],
+        verdict=result["verdict"],
+        metric=f"{result['judge_by']} (cross-validated)",
+        test_metric=test_metric(result),
+        recipe_text=Recipe(result["recipe"]).to_yaml(),
         rows=rows,
-        optimism=answer.optimism,
-        counts={
-            s: sum(r.status == s for r in trials) for s in dict.fromkeys(r.status for r in trials)
-        },
-        families=[
-            (name, len(scores), max((s for s in scores if math.isfinite(s)), default=math.nan))
-            for name, scores in families.items()
-        ],
-        notes=list(study.data.notes),
+        optimism=result["optimism"],
+        counts=result["trials"],
+        families=[tuple(family) for family in result["families"]],
+        notes=result["notes"],
         files={
-            "best recipe and encoder": str(out / "best"),
-            "leaderboard": str(out / "leaderboard.csv"),
-            "report": str(out / "report.html"),
+            "best recipe and encoder": str(folder / "best"),
+            "leaderboard": str(folder / "leaderboard.csv"),
+            "report": str(folder / "report.html"),
         },
-        commands=["mlflow ui", f"python -m sslsearch.report {out}"],
+        commands=["mlflow ui"],
         seconds=result["seconds"],
     )

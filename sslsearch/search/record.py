@@ -82,6 +82,7 @@ class Record:
         self.confirm = self._open(CONFIRM, optuna.samplers.RandomSampler(seed=0))
         self._optuna: dict[str, tuple[optuna.Study, optuna.Trial]] = {}
         self._rows: dict[str, Row] = {}
+        self.carried_over = ""  # in words, where an earlier form of the space left trials
         for study_name in [n for n in known if n not in (self.name, CONFIRM)]:
             self._carry_over(optuna.load_study(study_name=study_name, storage=self.storage))
         for study in (self.search, self.confirm):
@@ -114,6 +115,7 @@ class Record:
 
     def _carry_over(self, study: optuna.Study) -> None:
         """Trials of an earlier form of the space: told to the sampler where they still fit."""
+        fitting = finished = 0
         here = {t.user_attrs.get("name") for t in self.search.get_trials(deepcopy=False)}
         for frozen in study.get_trials(deepcopy=False):
             if "row" not in frozen.user_attrs or frozen.state is TrialState.RUNNING:
@@ -121,6 +123,8 @@ class Record:
             row = _row(frozen)
             self._rows[row.name] = row
             answers = self.space.project(row.recipe, strict=True)
+            finished += 1
+            fitting += answers is not None
             if answers is None or row.name in here:
                 continue
             ask = DistributionAsk(answers)
@@ -136,6 +140,10 @@ class Record:
                     system_attrs=frozen.system_attrs,
                 )
             )
+        self.carried_over = (
+            f"{fitting} of {finished} earlier trials fit it and inform the sampler; "
+            "all stay on the leaderboard"
+        )
 
     def rows(self, kind: Kind | None = None) -> list[Row]:
         """All trials in the order of their names; those of one kind if asked."""

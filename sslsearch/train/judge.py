@@ -1,4 +1,4 @@
-"""What a rung says of an encoder: probe scores, watched metrics, health. Only the labels at hand."""
+"""What a rung says of an encoder: probe scores, watched metrics, health."""
 
 from __future__ import annotations
 

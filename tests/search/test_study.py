@@ -1,4 +1,4 @@
-"""A whole study on real Ray slots: its files, its resume, its faults. Processes are really killed."""
+"""A whole study on real Ray slots: its files, its resume, its faults. Processes really die."""
 
 import json
 import os
@@ -15,18 +15,19 @@ import psutil
 import pytest
 
 from sslsearch.search.board import COLUMNS
-from sslsearch.search.outcome import finish
+from sslsearch.search.outcome import finish, recall
 from sslsearch.search.study import Answer, Study
 from sslsearch.space import Space, parse
 from sslsearch.track.console import Console
 
 
-def run(space: Space, folder: Path) -> tuple[Study, Answer]:
+def run(space: Space, folder: Path) -> tuple[Study, Answer | None]:
     console = Console(space.name, space.budget.trials, space.budget.minutes)
     study = Study(space, folder, Path.cwd(), console)
     try:
-        answer = study.run(None)
-        finish(study, answer)
+        answer = None if study.finished else study.run(None)
+        if answer is not None:
+            finish(study, answer)
     finally:
         study.close()
     return study, answer
@@ -57,6 +58,7 @@ class TestStudy:
         assert trials["test_score"].isna().all()  # no trial's features ever met the test labels
         assert frame[frame["kind"] == "finalist"]["test_score"].notna().all()
         result = json.loads((folder / "result.json").read_text())
+        assert answer is not None
         assert result["verdict"] == answer.verdict.sentence
         assert result["test_opened"] == 1
         assert len(result["winner"]["test_runs"]) == 2
@@ -70,10 +72,10 @@ class TestStudy:
 
     def test_the_same_again_runs_nothing_twice(self, space: Space, folder: Path) -> None:
         before = board(folder)
-        _, answer = run(space, folder)
-        after = board(folder)
-        pd.testing.assert_frame_equal(before, after)
-        assert answer.confirmed
+        study, answer = run(space, folder)
+        assert answer is None
+        assert recall(study).rows[-1].kind == "floor"
+        pd.testing.assert_frame_equal(before, board(folder))
 
     def test_a_larger_budget_extends(self, space: Space, folder: Path) -> None:
         before = board(folder)

@@ -1,5 +1,6 @@
 """The learning rate: the rule for batch size, warm-up and cosine over the full horizon."""
 
+import itertools
 import math
 
 import pytest
@@ -22,7 +23,7 @@ def test_warm_up_then_cosine_to_zero() -> None:
     assert max(rates) == pytest.approx(peak)
     assert rates[55] == pytest.approx(peak * 0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert rates[-1] < peak * 1e-3
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_only_matrices_are_decayed() -> None:

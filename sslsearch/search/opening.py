@@ -1,0 +1,79 @@
+"""What must hold before a study starts: the same question as before, batches that fit; and the
+recipes that come first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sslsearch.data.samples import Samples
+from sslsearch.space import Space, literature, load
+from sslsearch.values import Recipe
+
+
+def refuse_other_question(path: Path, space: Space) -> None:
+    """A study's scores must stay comparable: its data, rungs, probe and goal cannot change.
+
+    Raises:
+        ValueError: the study that `path` (its space.yaml) belongs to asks something else.
+    """
+    if not path.exists():
+        return
+    before = load(path)
+    was = {"goal": before.goal, "data": before.data, "fidelity": before.fidelity}
+    now = {"goal": space.goal, "data": space.data, "fidelity": space.fidelity}
+    kinds = ("name", "judge_by")
+    was["probe"] = {k: getattr(before.probe, k) for k in kinds}
+    now["probe"] = {k: getattr(space.probe, k) for k in kinds}
+    for section, value in was.items():
+        if value != now[section]:
+            raise ValueError(
+                f"{path.parent} holds a study with another `{section}` "
+                f"({changes(value, now[section])}): its scores would not compare; "
+                "give another folder with --out"
+            )
+
+
+def changes(was: Any, now: Any) -> str:
+    """`labels: 8 per class -> all`, for two values of one section."""
+    before, after = (
+        value
+        if isinstance(value, dict)
+        else getattr(value, "model_dump", lambda v=value: vars(v))()
+        for value in (was, now)
+    )
+    return ", ".join(f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k])
+
+
+def refuse_large_batches(space: Space, train: Samples) -> None:
+    """Every batch size of the space must fit the pool, or a trial would fail on it later.
+
+    Raises:
+        ValueError: with the largest that fits.
+    """
+    node = space.tree["optim"]
+    asked = [q for q in space.questions() if q.name == "optim.batch_size"]
+    largest = [max(q.options or (q.high or 0,)) for q in asked]
+    largest = largest or [space.default()["optim"]["batch_size"]]
+    if node is not None and max(largest) > len(train):
+        raise ValueError(
+            f"optim.batch_size {max(largest)} exceeds the pool of {len(train)} samples; "
+            f"write at most {len(train)}"
+        )
+
+
+def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
+    """The default recipe, and the literature's others in the order of the space's pretext tasks.
+
+    The default is what one would run without a search: the literature's recipe of the first
+    pretext task of the space, or failing that the parts' own defaults.
+    """
+    plain = space.default()
+    if space.search.start_from == "none":
+        return plain, []
+    order = next((q.options for q in space.questions() if q.name == "pretext.kind"), ())
+    place = {family: i for i, family in enumerate(order)}
+    recipes = sorted(literature(space), key=lambda r: place.get(r.family, len(place)))
+    if recipes and recipes[0].family == plain.family:
+        return recipes[0], recipes[1:]
+    return plain, recipes
