@@ -15,9 +15,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sslsearch import registry
-from sslsearch.space import Space, SpaceError, literature, load
+from sslsearch.space import Space, SpaceError, grammar, literature, load
 from sslsearch.space.cost import expected_samples, search_samples
-from sslsearch.space import grammar
 from sslsearch.space.nodes import Choice, Fixed, Map, MixOf, Node, OneOf, Real, SequenceOf, Whole
 from sslsearch.values import Recipe
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import cast
 
 from sslsearch.search.board import Line, line_of, write_board
 from sslsearch.search.floors import Floors
@@ -11,7 +12,7 @@ from sslsearch.search.record import Record, Row
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
 from sslsearch.train.optim import effective_lr
-from sslsearch.values import Report
+from sslsearch.values import Report, Status
 
 
 class Announcer:
@@ -57,7 +58,7 @@ class Announcer:
     def ended(self, row: Row) -> None:
         self._live.discard(row.name)
         self.console.slots(len(self._live), self.slots)
-        status = row.status
+        status = cast(Status, row.status)  # it has ended, so it is not "running"
         self.tracker.finish(row.name, status, row.score, row.seconds)
         if row.kind == "trial":
             self.console.trial_done(row.name, row.recipe.family, status, row.score, row.seconds)

@@ -35,6 +35,7 @@ class Line:
     samples_seen: int = 0
     seconds: float = 0.0
     recipe_hash: str = ""
+    rung: int = -1  # for the order only: scores of different rungs do not compare
 
 
 def line_of(row: Row, test_score: float = math.nan) -> Line:
@@ -55,19 +56,17 @@ def line_of(row: Row, test_score: float = math.nan) -> Line:
         samples_seen=row.samples_seen,
         seconds=round(row.seconds, 3),
         recipe_hash=row.recipe.hash,
+        rung=len(row.reports),
     )
 
 
 def write_board(path: Path, lines: list[Line]) -> None:
-    """Write the leaderboard, best first: finalists, then trials (full length before stopped ones,
-    since scores of different rungs do not compare), then floors. The file is replaced whole."""
-    frame = pd.DataFrame([asdict(line) for line in lines], columns=COLUMNS[1:])
+    """Write the leaderboard: finalists, then trials, then floors; in each the longest-trained
+    first, and the best of those. The file is replaced whole."""
+    frame = pd.DataFrame([asdict(line) for line in lines], columns=[*COLUMNS[1:], "rung"])
     frame["order"] = frame["kind"].map(KINDS)
-    frame["full"] = frame["status"].ne("ok") & frame["kind"].eq("trial")
     frame = frame.sort_values(
-        ["order", "full", "samples_seen", "score"],
-        ascending=[True, True, False, False],
-        na_position="last",
+        ["order", "rung", "score"], ascending=[True, False, False], na_position="last"
     ).reset_index(drop=True)
     frame.insert(0, "rank", frame.index + 1)
     part = path.with_suffix(".part")

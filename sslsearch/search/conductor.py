@@ -54,7 +54,7 @@ class Clock:
         return self.minutes * 60 - self.elapsed()
 
 
-class Conductor(Searcher):
+class Conductor(Searcher):  # type: ignore[misc]
     """A Tune Searcher over the study's record.
 
     Args:

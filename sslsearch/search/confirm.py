@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.record import Record, Row
 from sslsearch.values import Recipe
+
+Floats = NDArray[np.float64]
 
 
 def finalists(rows: Sequence[Row], top: int) -> list[Recipe]:
@@ -50,7 +53,7 @@ class Confirmed:
 
     contender: Contender
     test: tuple[float, ...]  # the goal's metric on the test split, one for each run
-    samples_RN: np.ndarray  # (runs, test samples): each sample's share in it, more = better
+    samples_RN: Floats  # (runs, test samples): each sample's share in it, more = better
 
     @property
     def name(self) -> str:
@@ -99,16 +102,18 @@ def open_test(
     return confirmed
 
 
-def sample_scores(metric: str, proba_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+def sample_scores(metric: str, proba_NK: Floats, labels_N: NDArray[np.int64]) -> Floats:
     """What each test sample adds to the metric; their mean is the metric (its negative for a
     loss), so that two recipes can be compared sample by sample."""
-    right_N = (proba_NK.argmax(axis=1) == labels_N).astype(float)
+    right_N: Floats = (proba_NK.argmax(axis=1) == labels_N).astype(float)
     if metric == "balanced_accuracy":
         classes, code_N, counts = np.unique(labels_N, return_inverse=True, return_counts=True)
-        return right_N * len(labels_N) / (len(classes) * counts[code_N])
+        weight_N: Floats = len(labels_N) / (len(classes) * counts[code_N])
+        return right_N * weight_N
     if metric == "log_loss":
-        true_N = proba_NK[np.arange(len(labels_N)), labels_N]
-        return np.log(np.clip(true_N, np.finfo(float).tiny, None))
+        true_N: Floats = proba_NK[np.arange(len(labels_N)), labels_N]
+        likely_N: Floats = np.log(np.clip(true_N, np.finfo(float).tiny, None))
+        return likely_N
     return right_N
 
 

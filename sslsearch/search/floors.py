@@ -102,7 +102,8 @@ class Floors:
             scored = [s for s in map(self._score, runs.values()) if s is not None]
             mean = np.mean(scored, axis=0) if scored else np.full(3, math.nan)
             contender = Contender(name, "floor", None, runs, tuple(s[0] for s in scored))
-            yield contender, Line("floor", name, "ok", *(float(value) for value in mean))
+            score, low, high = (float(value) for value in mean)
+            yield contender, Line("floor", name, "ok", score, low, high)
 
     def _score(self, path: Path) -> tuple[float, float, float] | None:
         """(score, low, high), cross-validated; None for a floor that was fitted on the labels."""

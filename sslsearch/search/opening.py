@@ -36,12 +36,7 @@ def refuse_other_question(path: Path, space: Space) -> None:
 
 def changes(was: Any, now: Any) -> str:
     """`labels: 8 per class -> all`, for two values of one section."""
-    before, after = (
-        value
-        if isinstance(value, dict)
-        else getattr(value, "model_dump", lambda v=value: vars(v))()
-        for value in (was, now)
-    )
+    before, after = (dict(v) if isinstance(v, dict) else dict(vars(v)) for v in (was, now))
     return ", ".join(f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k])
 
 
@@ -51,13 +46,13 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     Raises:
         ValueError: with the largest that fits.
     """
-    node = space.tree["optim"]
-    asked = [q for q in space.questions() if q.name == "optim.batch_size"]
-    largest = [max(q.options or (q.high or 0,)) for q in asked]
-    largest = largest or [space.default()["optim"]["batch_size"]]
-    if node is not None and max(largest) > len(train):
+    sizes = [space.default()["optim"]["batch_size"]]
+    for question in space.questions():
+        if question.name == "optim.batch_size":
+            sizes += question.options or (question.high,)
+    if max(sizes) > len(train):
         raise ValueError(
-            f"optim.batch_size {max(largest)} exceeds the pool of {len(train)} samples; "
+            f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
             f"write at most {len(train)}"
         )
 

@@ -17,6 +17,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sslsearch.search import mailbag
 
+CONTINUE: str = TrialScheduler.CONTINUE
+STOP: str = TrialScheduler.STOP
+
 
 def passes(score: float, others: Iterable[float], eta: int) -> bool:
     """Is `score` in the top 1/eta of those seen at this rung, itself included?
@@ -28,7 +31,7 @@ def passes(score: float, others: Iterable[float], eta: int) -> bool:
     return score >= seen[places - 1]
 
 
-class FamilyHalving(FIFOScheduler):
+class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
     """Tune scheduler: stop a trial at a rung where it is not in its family's top 1/eta.
 
     Args:
@@ -48,11 +51,11 @@ class FamilyHalving(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if not self.halve or trial.config["kind"] != "trial":
-            return TrialScheduler.CONTINUE
+            return CONTINUE
         report = mailbag.unpack(result)
         rung = self.seen[trial.config["family"], report.rung]
         others = [score for name, score in rung.items() if name != trial.trial_id]
         rung[trial.trial_id] = report.score
         if passes(report.score, others, self.eta):
-            return TrialScheduler.CONTINUE
-        return TrialScheduler.STOP
+            return CONTINUE
+        return STOP

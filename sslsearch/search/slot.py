@@ -34,7 +34,7 @@ HEALTH_ENV = {
 }
 
 
-class Slot(ray.tune.Trainable):
+class Slot(ray.tune.Trainable):  # type: ignore[misc]
     """Runs one trial after another on the same workers. One `step` is one rung.
 
     config (the same for all trials but `commands`):

@@ -22,7 +22,7 @@ def effective_lr(optim: Mapping[str, Any]) -> float:
     """
     scale = optim["batch_size"] / REFERENCE_BATCH
     factor = {"none": 1.0, "sqrt": math.sqrt(scale), "linear": scale}[optim["lr_scaling"]]
-    return float(optim["lr"]) * factor
+    return float(optim["lr"] * factor)
 
 
 def lr_at(step: int, steps: int, optim: Mapping[str, Any]) -> float:
@@ -30,8 +30,8 @@ def lr_at(step: int, steps: int, optim: Mapping[str, Any]) -> float:
     warm = round(optim["warmup"] * steps)
     peak = effective_lr(optim)
     if step < warm:
-        return peak * (step + 1) / warm
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+        return float(peak * (step + 1) / warm)
+    return float(peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
 
 
 def adamw(modules: Iterable[nn.Module], optim: Mapping[str, Any]) -> torch.optim.AdamW:
