@@ -1,5 +1,6 @@
 """Shared by all tests: tiny real data, tiny recipes, and one Ray cluster for the whole session."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,5 +72,6 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     """One local Ray for all tests that need one; studies use it as they find it."""
     from sslsearch.search.cluster import cluster
 
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "search")  # programs of test_slot.py
     with cluster(None) as resources:
         yield resources

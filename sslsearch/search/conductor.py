@@ -18,6 +18,7 @@ from sslsearch.values import Recipe, Report
 
 FRESH = 1_000  # finalists' seeds start here: never the seed that the search used
 SAFETY = 1.15  # on the time that confirmation is reckoned to take
+MOST_ERRORS = 4  # trials that may err before any other outcome is seen
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
 
 
@@ -175,6 +176,16 @@ class Conductor(Searcher):  # type: ignore[misc]
             shutil.rmtree(self.folder / "trials" / name, ignore_errors=True)
         self.record.remember("spent", self.clock.elapsed())
         self.listener.ended(row)
+        self._give_up_if_nothing_works()
+
+    def _give_up_if_nothing_works(self) -> None:
+        """A study in which every trial errs is a fault of ours or of the cluster, not of recipes."""
+        ended = [row for row in self.record.rows() if row.status != "running"]
+        if len(ended) >= MOST_ERRORS and all(row.status == "error" for row in ended):
+            reasons = {report.message for row in ended for report in row.reports}
+            raise RuntimeError(
+                f"the first {len(ended)} trials all failed: {'; '.join(sorted(reasons)) or 'lost'}"
+            )
 
     # Tune snapshots its searcher for `Tuner.restore`. Ours is never restored from there: the record
     # is durable and a new run starts from it.

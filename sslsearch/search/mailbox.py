@@ -24,6 +24,7 @@ class Mailbox:
         self._command: dict[str, Any] | None = None
         self._answer: dict[str, Any] | None = None
         self._closed = False
+        self._fault = ""
         self._handed = 0  # times that the command was handed to a worker of rank 0
         self._workers: dict[int, dict[str, Any]] = {}  # rank -> who it is, when last seen
         self._changed = asyncio.Condition()
@@ -79,12 +80,14 @@ class Mailbox:
                 return None
             return self._answer
 
-    async def look(self) -> tuple[dict[int, dict[str, Any]], int]:
-        """Rank -> pid, node and when it last asked; and how often the command was handed out.
+    async def look(self) -> tuple[dict[int, dict[str, Any]], int, str]:
+        """Who works (rank -> pid, node, last seen), how often the command was handed out (more
+        than once: a worker died over it), and why workers cannot start, if they cannot."""
+        return self._workers, self._handed, self._fault
 
-        More than once means that a worker died over it.
-        """
-        return self._workers, self._handed
+    async def cannot_start(self, reason: str) -> None:
+        """For a worker whose program could not be built."""
+        self._fault = reason
 
     async def close(self) -> None:
         async with self._changed:

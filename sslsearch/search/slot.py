@@ -78,7 +78,9 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
             if answer is not None:
                 return answer
             waited = time.monotonic() - started
-            workers, handed = ray.get(self._mailbox.look.remote())
+            workers, handed, fault = ray.get(self._mailbox.look.remote())
+            if fault:
+                raise RuntimeError(f"a worker cannot start: {fault}")
             if workers and seconds and waited > seconds:
                 return self._give_up(sequence, "timeout", f"no answer in {seconds:.0f} s")
             if handed > MOST_DEATHS:

@@ -32,10 +32,13 @@ def serve(config: dict[str, Any]) -> None:
     """The Train loop of one worker: serves until the slot closes or it is time to restart."""
     context = ray.train.get_context()
     rank, mailbox = context.get_world_rank(), config["mailbox"]
-    module, _, name = config["program"].partition(":")
-    program: Program = getattr(importlib.import_module(module), name)(
-        config["setup"], rank, context.get_world_size()
-    )
+    try:
+        module, _, name = config["program"].partition(":")
+        make = getattr(importlib.import_module(module), name)
+        program: Program = make(config["setup"], rank, context.get_world_size())
+    except Exception as fault:
+        ray.get(mailbox.cannot_start.remote(f"{type(fault).__name__}: {fault}"))
+        raise
     me = {"rank": rank, "pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
     trials: set[str] = set()
     first_rss = 0
