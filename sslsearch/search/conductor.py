@@ -179,7 +179,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         self._give_up_if_nothing_works()
 
     def _give_up_if_nothing_works(self) -> None:
-        """A study in which every trial errs is a fault of ours or of the cluster, not of recipes."""
+        """If every trial errs, the fault is ours or the cluster's, not the recipes'."""
         ended = [row for row in self.record.rows() if row.status != "running"]
         if len(ended) >= MOST_ERRORS and all(row.status == "error" for row in ended):
             reasons = {report.message for row in ended for report in row.reports}

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/throughput.py [--trials 12] [--steps 150] [--repeats 5]
 
-1. A real study on real slots (no early stopping, one slot): the share of the time between the first
-   trial's start and the last one's end that the slot spends in training and probing.
-2. Steps per second of the project's loop against a loop that a researcher would write by hand around
+1. A real study on real slots (no early stopping, one slot): the share of the time between the
+   first trial and the last that the slot spends in training and probing.
+2. Steps per second of the project's loop against a loop as a researcher would write it around
    the same encoder, pretext and views, in turns, in one process: the median ratio.
 
 The last line is JSON.

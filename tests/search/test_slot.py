@@ -77,6 +77,7 @@ def command(trial: str, how: str, seconds: float = 60.0) -> list[dict[str, Any]]
     return [{"trial": trial, "how": how, "seconds": seconds, "rung": 0}]
 
 
+@pytest.mark.slow  # a minute: workers start five times
 def test_crash_hang_and_retirement(tmp_path: Path) -> None:
     held = Held.remote(setup_of(tmp_path, recycle_after=5))
     try:

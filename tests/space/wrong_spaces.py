@@ -240,7 +240,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "goal",
         SHORT + "goal: maximise probe/accuracy\n",
         [
-            "t.yaml:3: goal: maximise probe/accuracy: goal must be maximize or minimize a metric of the probe, as in maximize probe/accuracy, got maximise probe/accuracy",
+            "t.yaml:3: goal: maximise probe/accuracy: goal must be maximize probe/accuracy, maximize probe/balanced_accuracy or minimize probe/log_loss, got maximise probe/accuracy",
         ],
     ),
     (
