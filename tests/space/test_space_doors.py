@@ -173,8 +173,8 @@ class TestExplain:
         assert "subset_of" in said
         count = len(load(SPACES / "timeseries.yaml").questions())
         assert f"open questions   {count}" in said
-        assert "750 → 1,500 → 3,000 samples seen" in said
-        assert "60 trials × 1,500 = 90,000 samples" in said
+        assert "900 → 1,800 → 3,600 samples seen" in said
+        assert "60 trials × 1,800 = 108,000 samples" in said
         assert "ts2vec" in said.split("first recipes")[1].split("\n")[0]
         assert said.count("sample ") >= 3
         assert "\x1b" not in said, "no colours in a pipe"
