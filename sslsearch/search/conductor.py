@@ -86,6 +86,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         self.orphans = record.unfinished()
         self.confirmed: list[Recipe] | None = None  # the finalists, once chosen
         self._phase = ""
+        self._over = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         row = self._next()
@@ -136,10 +137,13 @@ class Conductor(Searcher):  # type: ignore[misc]
             self.listener.phase(phase)
 
     def search_over(self) -> bool:
-        """Is the budget of trials or of minutes (less what confirmation takes) used up?"""
-        if len(self.record.rows("trial")) >= self.space.budget.trials:
-            return True
-        return self.clock.left() < self.confirm_seconds()
+        """Is the budget of trials or of minutes (less what confirmation takes) used up?
+
+        Once it is, it stays so: confirmation is not broken off when it turns out quicker.
+        """
+        spent = len(self.record.rows("trial")) >= self.space.budget.trials
+        self._over = self._over or spent or self.clock.left() < self.confirm_seconds()
+        return self._over
 
     def confirm_seconds(self) -> float:
         """What confirmation will take, reckoned from the pace of the best trials so far."""
