@@ -18,6 +18,7 @@ from sslsearch.values import Recipe, Report
 
 FRESH = 1_000  # finalists' seeds start here: never the seed that the search used
 SAFETY = 1.15  # on the time that confirmation is reckoned to take
+FEWEST_SEEDS = 2  # of a finalist, however little time is left
 MOST_ERRORS = 4  # trials that may err before any other outcome is seen
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
 
@@ -120,8 +121,10 @@ class Conductor(Searcher):  # type: ignore[misc]
             if self.confirmed is None:
                 self.confirmed = self.pick(self.record.rows("trial"))
             recipes += self.confirmed
-        for recipe in recipes:
-            for seed in self.seeds:
+        for number, seed in enumerate(self.seeds):
+            if number >= FEWEST_SEEDS and self.clock.left() < 0:
+                return None  # the minutes are over, and there are seeds enough for an interval
+            for recipe in recipes:
                 row = self.record.add_finalist(recipe, seed)
                 if row.status == "running" and row.name not in self.live.values():
                     return row

@@ -98,6 +98,14 @@ def test_once_confirming_never_searching_again(space: Space, tmp_path: Path) -> 
     assert hands.ask()[1]["kind"] == "finalist"
 
 
+def test_minutes_that_are_over_leave_two_seeds(space: Space, tmp_path: Path) -> None:
+    three = replace(space, confirm=space.confirm.model_copy(update={"seeds": 3}))
+    hands = Hands(three, tmp_path, minutes=1e-9)
+    while (asked := hands.ask())[1] != "FINISHED":
+        hands.tell(asked[0], [0.1, 0.2, 0.3])
+    assert [row.seed for row in hands.record.rows("finalist")] == [1000, 1001]
+
+
 @pytest.mark.parametrize(
     ("scores", "status", "ended"),
     [
