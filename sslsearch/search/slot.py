@@ -103,6 +103,9 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         try:
             while not self._closing:
                 _trainer(self._mailbox, self._setup).fit()
+                _, _, fault = ray.get(self._mailbox.look.remote())
+                if fault:  # the next group could not start either
+                    return
         except BaseException as fault:  # noqa: BLE001 - told to the next step, which raises
             self._fault = fault
 

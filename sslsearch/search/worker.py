@@ -36,9 +36,9 @@ def serve(config: dict[str, Any]) -> None:
         module, _, name = config["program"].partition(":")
         make = getattr(importlib.import_module(module), name)
         program: Program = make(config["setup"], rank, context.get_world_size())
-    except Exception as fault:
+    except Exception as fault:  # noqa: BLE001 - told to the slot, which raises it
         ray.get(mailbox.cannot_start.remote(f"{type(fault).__name__}: {fault}"))
-        raise
+        return
     me = {"rank": rank, "pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
     trials: set[str] = set()
     first_rss = 0

@@ -100,8 +100,11 @@ def test_crash_hang_and_retirement(tmp_path: Path) -> None:
 
 def test_a_program_that_cannot_start_says_so_at_once(tmp_path: Path) -> None:
     held = Held.remote({**setup_of(tmp_path), "program": "test_slot:Missing"})
-    with pytest.raises(ray.exceptions.RayTaskError, match="a worker cannot start: AttributeError"):
-        ray.get(held.run.remote(command("a", "works")))
+    try:
+        with pytest.raises(ray.exceptions.RayTaskError, match="a worker cannot start: Attribute"):
+            ray.get(held.run.remote(command("a", "works")))
+    finally:
+        ray.get(held.close.remote())
 
 
 def test_two_workers_form_a_group(tmp_path: Path) -> None:
