@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,8 @@ from sslsearch.data.prepare import Prepared, prepare
 from sslsearch.space import Space, parse
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")  # the same examples each time: no luck in CI
 
 SPACE = """
 name: tiny

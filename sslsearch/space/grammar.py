@@ -111,7 +111,7 @@ def show(value: Any) -> str:
         plain = False
     return (
         value
-        if plain and re.fullmatch(r"[\w./+%-][\w./+%: -]*", value)
+        if plain and re.fullmatch(r"(?!- )[\w./+%-](?:[\w./+% -]|:(?=[^ ]))*(?<! )", value)
         else json.dumps(value, ensure_ascii=False)
     )
 

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sslsearch.space.grammar import GrammarError, parse, show, write
@@ -116,6 +116,10 @@ def test_choice_round_trip(options: list[object]) -> None:
     assert parse(write(node)) == node
 
 
+@example("0:")
+@example("a: b")
+@example("- a")
+@example("a ")
 @given(st.one_of(FLOATS, st.integers(), st.booleans(), st.none(), PRINTED))
 def test_shown_values_read_back(value: object) -> None:
     node = yaml.BaseLoader(f"[{show(value)}]").get_single_node().value[0]
