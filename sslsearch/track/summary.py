@@ -75,7 +75,7 @@ def render_summary(summary: Summary) -> RenderableType:
         blocks += [Text(words + "on fresh seeds.", "dim")]
     if summary.recipe_text:
         text = textwrap.indent(summary.recipe_text.rstrip("\n"), "  ")
-        blocks += [Text(), Text("Best recipe", "bold"), Text(text)]
+        blocks += [Text(), Text("Exported recipe", "bold"), Text(text)]
     blocks += [Text(), Text(_counted(summary))]
     if summary.families:
         blocks += [Text(), _families(summary)]
