@@ -21,6 +21,7 @@ SAFETY = 1.15  # on the time that confirmation is reckoned to take
 FEWEST_SEEDS = 2  # of a finalist, however little time is left
 MOST_ERRORS = 4  # trials that may err before any other outcome is seen
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
+LARGEST_SHARE = 0.5  # of the minutes that confirmation may claim; past that it runs fewer seeds
 
 
 class Listener(Protocol):
@@ -157,7 +158,8 @@ class Conductor(Searcher):  # type: ignore[misc]
             return self.space.budget.minutes * 60 * FIRST_GUESS
         best = sorted(timed, key=lambda row: (row.samples_seen, row.score))[-6:]
         pace = sum(row.seconds / row.samples_seen for row in best) / len(best)
-        return SAFETY * ahead * pace * self.rungs[-1] / self.slots
+        needed = SAFETY * ahead * pace * self.rungs[-1] / self.slots
+        return min(needed, self.space.budget.minutes * 60 * LARGEST_SHARE)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         name = self.live[trial_id]

@@ -140,7 +140,7 @@ class Study:
 
     def _search(self, fitted: Fit, announcer: Announcer) -> Conductor:
         """Search and confirmation runs, all on the same warm slots."""
-        self.console.phase(f"starting {fitted.slots} slots")
+        self.console.phase(f"starting {fitted.slots} slot{'s' if fitted.slots > 1 else ''}")
         top = self.space.confirm.top
         conductor = Conductor(
             self.space,

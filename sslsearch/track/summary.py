@@ -127,7 +127,8 @@ def _counted(summary: Summary) -> str:
     total = sum(summary.counts.values())
     took = f" in {clock(summary.seconds)}" if math.isfinite(summary.seconds) else ""
     each = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
-    return f"{total} trials{took}: {each}" if total else "No trial was run."
+    noun = "trial" if total == 1 else "trials"
+    return f"{total} {noun}{took}: {each}" if total else "No trial was run."
 
 
 def _families(summary: Summary) -> Table:

@@ -130,6 +130,35 @@ def test_a_killed_worker_loses_no_trial(space: Space, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_trials_of_two_workers(space: Space, tmp_path: Path) -> None:
+    """Each trial trains on two workers (gloo); a killed one costs no trial."""
+    text = space.text.replace("trials: 4", "trials: 3") + "compute: {workers_per_trial: 2}\n"
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            begun = list((tmp_path / "trials").glob("t0001/rung.safetensors"))
+            victims = workers_of("RayTrainWorker") if begun else []
+            if len(victims) == 2:
+                victims[1].send_signal(signal.SIGKILL)
+                killed.append(victims[1].pid)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    study, answer = run(parse(text), tmp_path)
+    thread.join()
+    assert killed
+    assert answer is not None
+    rows = study.record.rows()
+    assert all(row.status in ("ok", "stopped") for row in rows)
+    assert len([row for row in rows if row.kind == "trial"]) == 3
+    assert (tmp_path / "best" / "encoder.safetensors").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_driver_goes_on(how: signal.Signals, space_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
