@@ -63,7 +63,7 @@ class Announcer:
         if row.kind == "trial":
             self.console.trial_done(row.name, row.recipe.family, status, row.score, row.seconds)
         else:
-            self.console.note(f"fresh seed {row.name} {row.recipe.family}: {row.score:.3f}")
+            self.console.seed_done(row.name, row.recipe.family, row.score)
         if status not in ("ok", "stopped") and row.reports and row.reports[-1].message:
             self.console.note(f"{row.name}: {row.reports[-1].message}")
         self.write_board()

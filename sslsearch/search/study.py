@@ -12,7 +12,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import ray
@@ -34,6 +34,7 @@ from sslsearch.search.slot import Slot
 from sslsearch.space import Space
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
+from sslsearch.values import Status
 
 RETRIES = 5  # of a trial whose slot (not whose training) failed
 PROGRAM = "sslsearch.search.program:TrialProgram"
@@ -85,6 +86,9 @@ class Study:
         over = self.record.recall("finished") is not None  # a longer budget has its own minutes
         spent = 0.0 if over else float(self.record.recall("spent", 0.0))
         self.clock = Clock(space.budget.minutes, spent, self.started)
+        ended = [row for row in self.record.rows("trial") if row.status != "running"]
+        told = [(r.name, r.recipe.family, cast(Status, r.status), r.score) for r in ended]
+        console.goes_on(told, spent)
         self.floors = Floors(space, self.default["encoder"], self.data, self.folder)
         experiment = f"sslsearch/{space.name}"
         self.tracker = Tracker(self.folder, space.track.mlflow, experiment, console.note)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
@@ -122,9 +123,7 @@ class Console:
         with self._lock:
             self._running.pop(trial_id, None)
             self._statuses[status] += 1
-            new_best = status == "ok" and score > (self._best[0] if self._best else -math.inf)
-            if new_best:
-                self._best = (score, trial_id, family)
+            new_best = self._lead(trial_id, family, status, score)
             number = f"{sum(self._statuses.values()):>3}"
             of = f"/{self.total}" if self.total else ""
             words = f"{status:<9} {score:>7.3f}  {seconds:>5.1f} s"
@@ -135,6 +134,24 @@ class Console:
                 self._say(Text(text, COLOURS[status]))
             elif self._plain:
                 self._seldom(text)
+
+    def seed_done(self, run_id: str, family: str, score: float) -> None:
+        """A finalist has run on one fresh seed."""
+        with self._lock:
+            self._running.pop(run_id, None)
+            self._say(Text(f"fresh seed {run_id} {family}: {score:.3f}"))
+
+    def goes_on(self, ended: Iterable[tuple[str, str, Status, float]], spent: float) -> None:
+        """Trials (id, family, status, score) and seconds of earlier runs of this study."""
+        with self._lock:
+            for trial_id, family, status, score in ended:
+                self._statuses[status] += 1
+                self._lead(trial_id, family, status, score)
+            done = sum(self._statuses.values())
+            if done:
+                of = f" of {self.total}" if self.total else ""
+                self._say(Text(f"going on after {done}{of} trials and {clock(spent)}"))
+            self._start -= spent
 
     def floor(self, name: str, score: float) -> None:
         with self._lock:
@@ -154,6 +171,13 @@ class Console:
         """The closing words; the live display ends."""
         self._live.stop()
         self._rich.print(render_summary(summary))
+
+    def _lead(self, trial_id: str, family: str, status: Status, score: float) -> bool:
+        """Note the trial if it is the best at full length so far."""
+        leads = status == "ok" and score > (self._best[0] if self._best else -math.inf)
+        if leads:
+            self._best = (score, trial_id, family)
+        return leads
 
     def _say(self, text: Text) -> None:
         """A line worth keeping: it scrolls by above the live table."""

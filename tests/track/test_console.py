@@ -1,6 +1,7 @@
 """The console: plain lines without a terminal, a live table on one, a closing summary."""
 
 import io
+import math
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_terminal_shows_the_state_of_the_search(monkeypatch):
     assert "\x1b[" in text
     for words in ("32/60 trials", "29 stopped", "slots 2/2 busy", "untrained 0.612", "of 5 min"):
         assert words in text
+
+
+def test_a_resumed_search_counts_what_was_done():
+    file = io.StringIO()
+    with Console("leaf", 60, 5, metric="r2", file=file) as console:
+        earlier = [("t0000", "simclr", "ok", 0.4), ("t0001", "mae", "stopped", 0.6)]
+        console.goes_on(earlier, 92.0)
+        console.trial_done("t0002", "mae", "nan", math.nan, 5.0)
+        console.trial_done("t0003", "mae", "ok", 0.3, 5.0)
+        console.trial_done("t0004", "mae", "ok", 0.5, 5.0)
+    text = file.getvalue()
+    assert "going on after 2 of 60 trials and 1 min 32 s" in text
+    assert "  3/60  t0002" in text
+    assert text.count("best so far") == 1  # 0.4 of the earlier run is better than 0.3
 
 
 def test_an_interruption_leaves_the_terminal_whole(monkeypatch):
