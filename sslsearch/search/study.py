@@ -74,6 +74,7 @@ class Study:
         refuse_large_batches(space, self.train)
         for note in self.data.notes:
             console.note(f"data: {note}")
+        self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.record = Record(self.folder, space)
         (self.folder / "space.yaml").write_text(space.text)
@@ -118,7 +119,11 @@ class Study:
         """Search, confirm, open the test. A KeyboardInterrupt passes through: nothing is lost."""
         self.console.phase("starting Ray")
         with cluster(address) as resources:
-            fitted = fit(self.space.compute, resources)
+            try:
+                fitted = fit(self.space.compute, resources)
+            except ValueError:
+                self._withdraw()
+                raise
             announcer = Announcer(
                 self.folder, self.record, self.console, self.tracker, self.floors, fitted.slots
             )
@@ -128,7 +133,14 @@ class Study:
 
     def close(self) -> None:
         """Ship what MLflow has not got yet, for a while."""
-        self.tracker.close()
+        if self.folder.exists():
+            self.tracker.close()
+
+    def _withdraw(self) -> None:
+        """Nothing can run: a new study leaves nothing behind."""
+        if self._new:
+            self.tracker.close()
+            shutil.rmtree(self.folder)
 
     def _introduce(self, fitted: Fit) -> None:
         source = self.space.data.source

@@ -62,7 +62,7 @@ class Tracker:
         known = [event["study"] for event in past if event["kind"] == "study"]
         self.study_id = study_id or (known[-1] if known else uuid.uuid4().hex[:12])
         self._told = {_once(event) for event in past if event["kind"] in ("report", "finish")}
-        self._concluded = False
+        self._begun = False  # and not yet over
         self._wake, self._closing, self._stop = (threading.Event() for _ in range(3))
         self._drained = threading.Event()
         self._thread: threading.Thread | None = None
@@ -80,7 +80,7 @@ class Tracker:
         space_text: str = "",
     ) -> None:
         """The study begins, or goes on."""
-        self._concluded = False
+        self._begun = True
         self._append(
             "study",
             study=self.study_id,
@@ -158,13 +158,13 @@ class Tracker:
 
     def summary(self, metrics: Mapping[str, float], tags: Mapping[str, Any] | None = None) -> None:
         """The study's answer; it is over (until a larger budget extends it)."""
-        self._concluded = True
+        self._begun = False
         rows = [(key, value, 0) for key, value in metrics.items()]
         self._append("summary", status="ok", tags=_texts(tags), metrics=rows)
 
     def close(self, timeout: float = 20.0) -> None:
         """Ship what is left for at most `timeout` seconds, then say what could not be."""
-        if not self._concluded:
+        if self._begun:
             self._append("pause", status="paused")
         if self._thread is not None:
             self._closing.set()

@@ -93,6 +93,14 @@ class TestStudy:
             run(other, folder)
 
 
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_does_not_fit_leaves_nothing_behind(space: Space, tmp_path: Path) -> None:
+    large = parse(space.text + "compute: {slots: 64}\n")
+    with pytest.raises(ValueError, match="Lower compute"):
+        run(large, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def workers_of(program: str) -> list[psutil.Process]:
     """Ray worker processes of this machine whose title says what they run."""
     found = []
