@@ -8,12 +8,26 @@ from sslsearch.space.space import Space
 
 
 def expected_samples(space: Space) -> float:
-    """Samples that a trial sees on average: under ASHA one in eta goes on from each rung."""
+    """Samples that a trial sees on average: of those halved, one in eta goes on from each rung."""
     rungs, eta = space.fidelity.rungs(), space.fidelity.eta
-    if space.search.scheduler == "none":
-        return float(rungs[-1])
     steps = [rungs[0], *(high - low for low, high in pairwise(rungs))]
-    return sum(step / float(eta**k) for k, step in enumerate(steps))
+
+    def halved(spared: int) -> float:
+        """Where the first `spared` rungs stop nobody."""
+        return sum(step / float(eta ** max(0, k - spared)) for k, step in enumerate(steps))
+
+    match space.search.scheduler:
+        case "none":
+            return float(rungs[-1])
+        case "one_epoch_top_k":
+            return float(rungs[0])
+        case "hyperband":  # its brackets cost about the same, so the least halved has fewest trials
+            shares = [
+                float(eta ** (len(rungs) - 1 - b)) / (len(rungs) - b) for b in range(len(rungs))
+            ]
+            each = [share * halved(b) for b, share in enumerate(shares)]
+            return sum(each) / sum(shares)
+    return halved(0)
 
 
 def search_samples(space: Space) -> tuple[float, float]:

@@ -153,13 +153,18 @@ class Budget(Section):
 
     trials: Count = Field(default=60, description="trials")
     minutes: Annotated[Positive, Unit("minutes")] = Field(default=60.0, description="wall clock")
+    device_hours: Annotated[Positive, Unit("hours")] | None = Field(
+        default=None, description="of slots' devices: GPUs where there are any, else CPU cores"
+    )
 
 
 class Search(Section):
     """How recipes are chosen and stopped."""
 
     sampler: Literal["tpe", "random", "gp", "qmc"] = Field(default="tpe", description="who chooses")
-    scheduler: Literal["asha", "none"] = Field(default="asha", description="who stops trials early")
+    scheduler: Literal["asha", "hyperband", "one_epoch_top_k", "none"] = Field(
+        default="asha", description="who stops trials early"
+    )
     start_from: Literal["literature", "none"] = Field(
         default="literature", description="the recipes that run first"
     )
