@@ -39,7 +39,8 @@ def render(study: StudyFiles) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": fixed, "signed": signed, "took": took, "whole": whole}
+    for show in (fixed, signed, percent, took, whole):
+        environment.filters[show.__name__] = show
     environment.tests["known"] = lambda value: math.isfinite(files.number(value))
     result = study.result
     metric = str(result.get("judge_by") or result.get("metric") or "score")
@@ -115,6 +116,11 @@ def signed(value: Any) -> str:
 def whole(value: Any) -> str:
     figure = files.number(value)
     return f"{figure:,.0f}" if math.isfinite(figure) else "–"
+
+
+def percent(value: Any) -> str:
+    figure = files.number(value)
+    return f"{100 * figure:.0f} %" if math.isfinite(figure) else "–"
 
 
 def took(value: Any) -> str:

@@ -14,6 +14,7 @@ COLUMNS = [
     *("rank", "kind", "id", "status", "score", "score_low", "score_high", "test_score"),
     *("pretext", "augment", "encoder", "batch_size", "samples_seen", "seconds", "recipe_hash"),
 ]
+OUTSIDE = "outside"  # the status of a trial that an earlier form of the space drew
 KINDS = {"finalist": 0, "trial": 1, "floor": 2}
 
 
@@ -44,7 +45,7 @@ def line_of(row: Row, test_score: float = math.nan) -> Line:
     return Line(
         kind=row.kind,
         id=row.name,
-        status=row.status,
+        status=row.status if row.fits else OUTSIDE,
         score=row.score,
         score_low=last.low if last else math.nan,
         score_high=last.high if last else math.nan,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.probe.interval import mean_interval, paired_difference
+from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
 from sslsearch.values import Recipe
 
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 
 def finalists(rows: Sequence[Row], top: int) -> list[Recipe]:
     """The `top` best recipes, different from one another; full-length trials come first."""
-    able = [row for row in rows if row.status in ("ok", "stopped") and row.judged]
+    able = [row for row in rows if row.fits and row.status in ("ok", "stopped") and row.judged]
     ranked = sorted(able, key=lambda row: (len(row.reports), row.score), reverse=True)
     unique = {row.recipe.hash: row.recipe for row in reversed(ranked)}
     best_first = [row.recipe.hash for row in ranked]
@@ -126,6 +127,7 @@ class Verdict:
         chosen: what is exported: the winner, or the default where the winner is not better.
         difference: (mean, low, high) of winner − default on the test split, paired.
         sentence: the same in words.
+        ties: finalists that fresh seeds do not tell apart from the winner.
     """
 
     winner: Confirmed
@@ -134,6 +136,7 @@ class Verdict:
     difference: tuple[float, float, float]
     beats_default: bool
     sentence: str
+    ties: tuple[str, ...] = ()
 
 
 def decide(
@@ -144,11 +147,13 @@ def decide(
     default = next(c for c in confirmed if c.contender.kind == "default")
     rivals = [c for c in confirmed if c.contender.kind == "finalist"] or [default]
     winner = max(rivals, key=lambda c: float(np.mean(c.contender.scores)))
+    able = in_the_race({c.name: c.contender.scores for c in rivals})
+    ties = tuple(c.name for c in rivals if c.name in able and c is not winner)
     if winner.contender.recipe is None or default.contender.recipe is None:
         raise AssertionError("finalists have recipes")
     if winner.contender.recipe.hash == default.contender.recipe.hash:
         sentence = "The search found nothing better than the default recipe, which is exported."
-        return Verdict(default, default, default, (0.0, 0.0, 0.0), False, sentence)
+        return Verdict(default, default, default, (0.0, 0.0, 0.0), False, sentence, ties)
     groups = None if groups_N is None else groups_N.numpy()
     gap = paired_difference(winner.samples_RN, default.samples_RN, groups)
     mean, low, high = gap.mean, gap.low, gap.high
@@ -157,12 +162,12 @@ def decide(
         points = f"{-mean:+.3f} of test log_loss [{-high:+.3f}, {-low:+.3f}]"
     if low > 0 and math.isfinite(gap.se_seeds):  # one seed says nothing of the next
         sentence = f"The best recipe beats the default by {points}; it is exported."
-        return Verdict(winner, winner, default, (mean, low, high), True, sentence)
+        return Verdict(winner, winner, default, (mean, low, high), True, sentence, ties)
     sentence = (
         f"The best recipe does not beat the default beyond noise ({points}); "
         "the default is exported."
     )
-    return Verdict(winner, default, default, (mean, low, high), False, sentence)
+    return Verdict(winner, default, default, (mean, low, high), False, sentence, ties)
 
 
 def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Contender | None:

@@ -1,5 +1,5 @@
 """What must hold before a study starts: the same question as before, batches that fit; and the
-recipes that come first."""
+recipes that come first, of the literature or of another study."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sslsearch.data.samples import Samples
-from sslsearch.space import Space, literature, load
+from sslsearch.search.record import Row, read_rows
+from sslsearch.space import Space, literature, load, parse
+from sslsearch.track.params import scrub
 from sslsearch.values import Recipe
 
 
@@ -19,7 +21,7 @@ def refuse_other_question(path: Path, space: Space) -> None:
     """
     if not path.exists():
         return
-    before = load(path)
+    before, space = load(path), parse(scrub(space.text))  # on disk there are no passwords
     was = {"goal": before.goal, "data": before.data, "fidelity": before.fidelity}
     now = {"goal": space.goal, "data": space.data, "fidelity": space.fidelity}
     kinds = ("name", "judge_by")
@@ -72,3 +74,28 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes
+
+
+def best_of(folder: Path) -> list[Recipe]:
+    """What another study found: its finalists, best first, then the best of each pretext task.
+
+    Only recipes travel. The scores of other data say nothing here, so the sampler is not told
+    them: it learns from these recipes' own scores on these data.
+
+    Raises:
+        ValueError: `folder` is no study, or nothing in it has been judged.
+    """
+    rows = [row for row in read_rows(folder) if row.status in ("ok", "stopped") and row.judged]
+    if not rows:
+        raise ValueError(f"{folder} has no judged trial: there is nothing to start from")
+    confirmed: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.kind == "finalist":
+            confirmed.setdefault(row.recipe.hash, []).append(row)
+    means = {key: sum(r.score for r in runs) / len(runs) for key, runs in confirmed.items()}
+    best = [confirmed[key][0].recipe for key in sorted(means, key=lambda key: -means[key])]
+    trials = [row for row in rows if row.kind == "trial"]
+    trials.sort(key=lambda row: (len(row.reports), row.score), reverse=True)
+    first = {row.recipe.family: row.recipe for row in reversed(trials)}
+    best += [first[family] for family in dict.fromkeys(row.recipe.family for row in trials)]
+    return list({recipe.hash: recipe for recipe in best}.values())

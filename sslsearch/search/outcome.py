@@ -15,11 +15,13 @@ from sslsearch import registry
 from sslsearch.plots import Bar
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
+from sslsearch.search.cost import cost, rung_agreement, saved
 from sslsearch.search.floors import read_features
 from sslsearch.search.study import Answer, Study
 from sslsearch.track import pictures
+from sslsearch.track.params import scrub
 from sslsearch.track.summary import Row, Summary
-from sslsearch.train import bundle
+from sslsearch.train import bundle, checkpoint
 from sslsearch.train.build import build
 from sslsearch.values import Recipe
 
@@ -32,7 +34,7 @@ def finish(study: Study, answer: Answer) -> Summary:
     """Write everything that is left to write; returns what to say."""
     study.console.phase("writing the results")
     result = describe(study, answer)
-    (study.folder / "result.json").write_text(json.dumps(result, indent=1))
+    checkpoint.write_text(study.folder / "result.json", json.dumps(result, indent=1))
     write_best(study, answer.verdict.chosen, result)
     made = draw(study, answer, result)
     made.append(build_report(study.folder))
@@ -54,7 +56,7 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
     """The answer as plain values: result.json."""
     verdict = answer.verdict
     mean, low, high = verdict.difference
-    trials = study.record.rows("trial")
+    trials, rungs = study.record.rows("trial"), study.space.fidelity.rungs()
     return {
         "name": study.space.name,
         "verdict": verdict.sentence,
@@ -68,10 +70,16 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         "default": _figures(verdict.default),
         "finalists": {c.name: _figures(c) for c in answer.confirmed if c.kind == "finalist"},
         "floors": {c.name: _figures(c) for c in answer.confirmed if c.kind == "floor"},
+        "ties": list(verdict.ties),
         "optimism": answer.optimism,
         "test_opened": study.record.recall("test_opened", 0),
         "trials": dict(Counter(row.status for row in trials)),
         "families": _families([(row.recipe.family, row.score) for row in trials]),
+        "cost": cost(study.record.rows(), answer.device, answer.devices),
+        "early_stopping": {
+            **saved(trials, rungs[-1], answer.devices),
+            "agreement": rung_agreement(trials, rungs),
+        },
         "data": dict(study.data.summary),
         "notes": list(study.data.notes),
         "seconds": time.monotonic() - study.started,
@@ -120,6 +128,8 @@ def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
     made = {f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in SCORES}
     made |= {f"floor/{name}/test": floor["test"] for name, floor in result["floors"].items()}
     made["optimism"] = result["optimism"]
+    made["cost/device_hours"] = result["cost"]["device_hours"]
+    made["cost/overhead_fraction"] = result["cost"]["overhead_fraction"]
     return {key: float(value) for key, value in made.items() if math.isfinite(value)}
 
 
@@ -132,7 +142,7 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
     labels = study.train.labels_N[study.train.labelled]
     bundle.save(
         study.folder / "best",
-        recipe=_recipe(chosen),
+        recipe=shareable(_recipe(chosen)),
         weights=path.with_name("encoder.safetensors"),
         probe=probe.final(read_features(path)["train"], labels),
         spec=study.data.spec,
@@ -145,6 +155,11 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
             "run_score": scores[best],
         },
     )
+
+
+def shareable(recipe: Recipe) -> Recipe:
+    """The recipe without the passwords that addresses in it may hold; its weights are the same."""
+    return Recipe(json.loads(scrub(json.dumps(recipe.body))))
 
 
 def draw(study: Study, answer: Answer, result: dict[str, Any]) -> list[Path]:
@@ -224,6 +239,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
         counts=result["trials"],
         families=[tuple(family) for family in result["families"]],
         notes=result["notes"],
+        remarks=remarks(result),
         files={
             "best recipe and encoder": str(folder / "best"),
             "leaderboard": str(folder / "leaderboard.csv"),
@@ -232,3 +248,24 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
         commands=["mlflow ui"],
         seconds=result["seconds"],
     )
+
+
+def remarks(result: dict[str, Any]) -> list[str]:
+    """Ties, cost, and whether early stopping could be trusted, in sentences."""
+    made = []
+    if result["ties"]:
+        made.append(f"Fresh seeds do not tell the winner from {', '.join(result['ties'])}.")
+    cost, early = result["cost"], result["early_stopping"]
+    if cost["device_hours"]:
+        share = f"{cost['overhead_fraction']:.0%} of them waiting"
+        made.append(f"It took {cost['device_hours']:.2g} {cost['device']}-hours, {share}.")
+    if early["trials"]:
+        hours = f"{early['device_hours']:.2g} {cost['device']}-hours"
+        made.append(f"Stopping {early['trials']} trials early saved {hours}.")
+    for one in early["agreement"]:
+        span = f"[{one['low']:.2f}, {one['high']:.2f}]"
+        made.append(
+            f"Ranks after {one['samples']:,} samples agree with the last rung's at "
+            f"{one['rho']:.2f} {span} (Spearman, {one['trials']} trials that reached both)."
+        )
+    return made

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from sslsearch.values import Recipe, Report
 
 Kind = Literal["trial", "finalist"]
 CONFIRM = "confirm"
+WAIT = "wait"  # the stage in which a slot neither trains nor judges
 INFEASIBLE = "infeasible"  # the constraint by which the sampler learns of nan, oom, collapse …
 
 
@@ -37,6 +39,7 @@ class Row:
         origin: where its recipe came from (default, literature, sampler, confirm).
         status: running, or how it ended.
         reports: one for each rung reached.
+        fits: False for a trial of an earlier form of the space that has no place in this one.
     """
 
     name: str
@@ -46,14 +49,25 @@ class Row:
     seed: int
     status: str = "running"
     reports: tuple[Report, ...] = ()
+    fits: bool = True
 
     @property
     def score(self) -> float:
         return self.reports[-1].score if self.reports else math.nan
 
     @property
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage; `wait` is what none of the others explains."""
+        stages: dict[str, float] = defaultdict(float)
+        for report in self.reports:
+            for stage, seconds in report.seconds.items():
+                stages[stage] += seconds
+        return dict(stages)
+
+    @property
     def seconds(self) -> float:
-        return sum(sum(report.seconds.values()) for report in self.reports)
+        """How long it trained and was judged; without waiting."""
+        return sum(seconds for stage, seconds in self.stages.items() if stage != WAIT)
 
     @property
     def samples_seen(self) -> int:
@@ -64,34 +78,61 @@ class Row:
         return any(report.status == "ok" for report in self.reports)
 
 
-class Record:
-    """Reads and writes `study.db`. Only the driver holds one."""
+@dataclass
+class Open:
+    """A trial that is under way: in memory, and what is kept of it."""
 
-    def __init__(self, folder: Path, space: Space) -> None:
+    study: optuna.Study
+    trial: optuna.Trial
+    kept: int  # its id in the storage
+    attrs: set[str]  # of Optuna's own, those that the storage has
+
+
+class Record:
+    """Reads and writes `study.db`, or the storage given. Only the driver holds one.
+
+    The sampler reads a copy in memory: a trial costs the storage one write for its begin, two for
+    each rung and two for its end, however many there are.
+    """
+
+    def __init__(
+        self, folder: Path, space: Space, storage: optuna.storages.BaseStorage | None = None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.space = space
-        self.storage = open_storage(folder / "study.db")
+        self.storage = storage or open_storage(folder / "study.db")
         known = optuna.study.get_all_study_names(self.storage)
         self.name = f"search-{space.digest}"
         finished = sum(1 for _ in self._all_trials(known))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = make_sampler(space.search.sampler, space.search.seed + finished)
-        self.search = self._open(self.name, sampler)
-        self.confirm = self._open(CONFIRM, optuna.samplers.RandomSampler(seed=0))
-        self._optuna: dict[str, tuple[optuna.Study, optuna.Trial]] = {}
+        self._kept = {name: self._study(name, self.storage) for name in (self.name, CONFIRM)}
+        self._memory = optuna.storages.InMemoryStorage()
+        self.search = self._study(self.name, self._memory, sampler)
+        self.confirm = self._study(CONFIRM, self._memory, optuna.samplers.RandomSampler(seed=0))
+        self._open: dict[str, Open] = {}
         self._rows: dict[str, Row] = {}
         self.carried_over = ""  # in words, where an earlier form of the space left trials
         for study_name in [n for n in known if n not in (self.name, CONFIRM)]:
             self._carry_over(optuna.load_study(study_name=study_name, storage=self.storage))
         for study in (self.search, self.confirm):
             self._read(study)
+        self._rows = dict(sorted(self._rows.items()))
+        taken = [int(row.name[1:]) for row in self.rows("trial")]
+        self.trials = len(taken)  # there are, of this and earlier forms of the space
+        self._next_number = max(taken, default=-1) + 1
 
-    def _open(self, name: str, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    def _study(
+        self,
+        name: str,
+        storage: optuna.storages.BaseStorage,
+        sampler: optuna.samplers.BaseSampler | None = None,
+    ) -> optuna.Study:
         return optuna.create_study(
             study_name=name,
-            storage=self.storage,
+            storage=storage,
             sampler=sampler,
             direction="maximize",
             load_if_exists=True,
@@ -103,33 +144,36 @@ class Record:
             yield from study.get_trials(deepcopy=False)
 
     def _read(self, study: optuna.Study) -> None:
-        for frozen in study.get_trials(deepcopy=False):
+        for frozen in self._kept[study.study_name].get_trials(deepcopy=False):
             if "row" not in frozen.user_attrs:
-                continue  # enqueued and not yet handed out, or asked for in the moment of a crash
+                continue  # of an earlier version: enqueued, or asked for in the moment of a crash
             row = _row(frozen)
             self._rows[row.name] = row
+            study.add_trial(frozen)
             if frozen.state is TrialState.RUNNING:
-                # pylint: the only way to go on telling a trial of an earlier process
-                trial = optuna.Trial(study, frozen._trial_id)
-                self._optuna[row.name] = (study, trial)
+                # the only way to go on telling a trial of an earlier process
+                copy = study.get_trials(deepcopy=False)[-1]
+                trial = optuna.Trial(study, copy._trial_id)
+                self._open[row.name] = Open(study, trial, frozen._trial_id, set(copy.system_attrs))
 
     def _carry_over(self, study: optuna.Study) -> None:
         """Trials of an earlier form of the space: told to the sampler where they still fit."""
         fitting = finished = 0
-        here = {t.user_attrs.get("name") for t in self.search.get_trials(deepcopy=False)}
+        search = self._kept[self.name]
+        here = {t.user_attrs.get("name") for t in search.get_trials(deepcopy=False)}
         for frozen in study.get_trials(deepcopy=False):
             if "row" not in frozen.user_attrs or frozen.state is TrialState.RUNNING:
                 continue
             row = _row(frozen)
-            self._rows[row.name] = row
             answers = self.space.project(row.recipe, strict=True)
+            self._rows[row.name] = replace(row, fits=answers is not None)
             finished += 1
             fitting += answers is not None
             if answers is None or row.name in here:
                 continue
             ask = DistributionAsk(answers)
             self.space.draw(ask)
-            self.search.add_trial(
+            search.add_trial(
                 optuna.trial.create_trial(
                     state=frozen.state,
                     value=frozen.value,
@@ -142,12 +186,12 @@ class Record:
             )
         self.carried_over = (
             f"{fitting} of {finished} earlier trials fit it and inform the sampler; "
-            "all stay on the leaderboard"
+            "the others stay on the leaderboard, marked `outside`"
         )
 
     def rows(self, kind: Kind | None = None) -> list[Row]:
-        """All trials in the order of their names; those of one kind if asked."""
-        return [r for _, r in sorted(self._rows.items()) if kind is None or r.kind == kind]
+        """All trials as they were drawn, or those of one kind."""
+        return [row for row in self._rows.values() if kind is None or row.kind == kind]
 
     def row(self, name: str) -> Row:
         return self._rows[name]
@@ -166,8 +210,8 @@ class Record:
         """The next trial of the search: drawn, named and written down before it runs."""
         trial = self.search.ask()
         recipe = self.space.draw(OptunaAsk(trial))
-        taken = [int(row.name[1:]) for row in self.rows("trial")]
-        name = f"t{max(taken, default=-1) + 1:04d}"
+        name = f"t{self._next_number:04d}"
+        self.trials, self._next_number = self.trials + 1, self._next_number + 1
         origin = trial.user_attrs.get("origin", "sampler")
         return self._begin(
             self.search, trial, Row(name, "trial", origin, recipe, self.space.search.seed)
@@ -182,9 +226,10 @@ class Record:
         return self._begin(self.confirm, self.confirm.ask(), row)
 
     def _begin(self, study: optuna.Study, trial: optuna.Trial, row: Row) -> Row:
-        trial.set_user_attr("name", row.name)
-        trial.set_user_attr("row", _head(row))
-        self._optuna[row.name] = (study, trial)
+        copy = self._memory.get_trial(trial._trial_id)
+        copy.user_attrs |= {"name": row.name, "row": _head(row)}
+        kept = self.storage.create_new_trial(self._kept[study.study_name]._study_id, copy)
+        self._open[row.name] = Open(study, trial, kept, set(copy.system_attrs))
         self._rows[row.name] = row
         return row
 
@@ -194,31 +239,36 @@ class Record:
         if any(known.rung == report.rung for known in row.reports) or row.status != "running":
             return False
         self._rows[name] = row = replace(row, reports=(*row.reports, report))
-        _, trial = self._optuna[name]
-        trial.set_user_attr(f"report-{report.rung}", json.dumps(vars(report)))
+        told, rung = self._open[name], report.rung
+        self.storage.set_trial_user_attr(told.kept, f"report-{rung}", json.dumps(vars(report)))
         if math.isfinite(report.score) and row.kind == "trial":
-            trial.report(report.score, report.rung)
+            told.trial.report(report.score, rung)
+            self.storage.set_trial_intermediate_value(told.kept, rung, report.score)
         return True
 
     def finish(self, name: str, status: str) -> Row:
         """Close a trial. Only full-length trials are COMPLETE; the rest teach by their rungs."""
         row = self._rows[name] = replace(self._rows[name], status=status)
-        study, trial = self._optuna.pop(name)
-        trial.set_user_attr("status", status)
+        told = self._open.pop(name)
         if status == "ok":
-            study.tell(trial, row.score)
+            told.study.tell(told.trial, row.score)
         else:
             if status != "stopped":
-                trial.set_constraint(INFEASIBLE, 1.0)
-            study.tell(trial, state=TrialState.PRUNED)
+                told.trial.set_constraint(INFEASIBLE, 1.0)
+            told.study.tell(told.trial, state=TrialState.PRUNED)
+        copy = self._memory.get_trial(told.trial._trial_id)
+        self.storage.set_trial_user_attr(told.kept, "status", status)
+        for key in copy.system_attrs.keys() - told.attrs:
+            self.storage.set_trial_system_attr(told.kept, key, copy.system_attrs[key])
+        self.storage.set_trial_state_values(told.kept, copy.state, copy.values)
         return row
 
     def remember(self, key: str, value: Any) -> None:
         """Keep a plain value with the study (time spent, counts)."""
-        self.confirm.set_user_attr(key, value)
+        self._kept[CONFIRM].set_user_attr(key, value)
 
     def recall(self, key: str, default: Any = None) -> Any:
-        return self.confirm.user_attrs.get(key, default)
+        return self._kept[CONFIRM].user_attrs.get(key, default)
 
 
 def open_storage(path: Path) -> optuna.storages.RDBStorage:
@@ -233,7 +283,26 @@ def open_storage(path: Path) -> optuna.storages.RDBStorage:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
+    storage.engine.dispose()  # of the connection that the constructor made, untuned
     return storage
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """All trials and finalists' runs of another study, which is not touched.
+
+    Raises:
+        ValueError: the folder is no study.
+    """
+    path = folder / "study.db"
+    if not path.exists():
+        raise ValueError(f"{folder} is not a study: it has no study.db")
+    storage = open_storage(path)
+    rows = []
+    for name in optuna.study.get_all_study_names(storage):
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+        rows += [_row(frozen) for frozen in trials if "row" in frozen.user_attrs]
+    storage.remove_session()
+    return list({row.name: row for row in rows}.values())
 
 
 def _head(row: Row) -> str:

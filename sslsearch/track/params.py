@@ -46,7 +46,7 @@ def flatten(body: Mapping[str, Any]) -> dict[str, str]:
 def scrub(text: str) -> str:
     """Text without the user and password, or the signature, of any address in it."""
     text = re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
-    return re.sub(r"(://[^\s?'\"]+)\?[^\s'\"]+", r"\1", text)
+    return re.sub(r"(://[^\s?'\"]+)\?[^\s'\",\]}]+", r"\1", text)
 
 
 def _parts(path: str, parts: Mapping[str, Any] | None) -> dict[str, str]:

@@ -33,12 +33,26 @@ class Spool:
             self._file.write(b"\n")  # closes the torn line: what follows stays readable
 
     def append(self, kind: str, **fields: Any) -> None:
-        """Write one event; it survives the machine once this returns."""
+        """Write one event; it survives the machine once this returns.
+
+        Raises:
+            OSError: the disk is full; the log is as it was.
+        """
         event = {"kind": kind, "time": time.time_ns() // 1_000_000, **fields}
         line = json.dumps(_plain(event), allow_nan=False, ensure_ascii=False)
         with self._lock:
-            self._file.write(line.encode() + b"\n")
-            os.fsync(self._file.fileno())
+            end = os.fstat(self._file.fileno()).st_size
+            try:
+                self._write(line.encode() + b"\n")
+            except OSError:
+                os.ftruncate(self._file.fileno(), end)
+                raise
+
+    def _write(self, line: bytes) -> None:
+        """All of it, for an unbuffered file may take less than it is given; then to the disk."""
+        while line:
+            line = line[self._file.write(line) :]
+        os.fsync(self._file.fileno())
 
     def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
         """Up to `limit` whole events from byte `offset` on, and the byte after the last of them."""

@@ -42,6 +42,7 @@ class Summary:
         optimism: the winner's score while searching minus its score on fresh seeds.
         counts: trials by status.
         families: pretext, its trials, its best score.
+        remarks: sentences on ties, cost and early stopping.
         files: what it is -> path.
         commands: how to look at it.
     """
@@ -56,6 +57,7 @@ class Summary:
     counts: Mapping[str, int] = field(default_factory=dict)
     families: Sequence[tuple[str, int, float]] = ()
     notes: Sequence[str] = ()
+    remarks: Sequence[str] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
     seconds: float = NAN
@@ -73,6 +75,7 @@ def render_summary(summary: Summary) -> RenderableType:
     if math.isfinite(summary.optimism):
         words = f"Search optimism {summary.optimism:+.3f}: {summary.metric} while searching minus "
         blocks += [Text(words + "on fresh seeds.", "dim")]
+    blocks += [Text(remark, "dim") for remark in summary.remarks]
     if summary.recipe_text:
         text = textwrap.indent(summary.recipe_text.rstrip("\n"), "  ")
         blocks += [Text(), Text("Exported recipe", "bold"), Text(text)]

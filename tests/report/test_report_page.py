@@ -37,6 +37,20 @@ RESULT = {
     "default": {"name": "simclr", "test": 0.78},
     "floors": {"untrained": {"score": 0.55, "test": 0.7}, "raw": {"score": float("nan")}},
     "optimism": 0.02,
+    "ties": ["finalist 2"],
+    "cost": {
+        "device": "CPU",
+        "device_hours": 0.01,
+        "by_stage": {"train": 0.008, "wait": 0.002},
+        "by_status": {"ok": 0.01},
+        "by_kind": {"trial": 0.01},
+        "overhead_fraction": 0.2,
+    },
+    "early_stopping": {
+        "trials": 2,
+        "share": 0.5,
+        "agreement": [{"samples": 100, "rho": 0.62, "low": 0.1, "high": 0.9, "trials": 12}],
+    },
     "notes": ["14 test samples also lie in the pool"],
 }
 

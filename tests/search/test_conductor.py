@@ -1,5 +1,6 @@
 """The conductor: what comes next, and when searching gives way to confirming."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 
 from sslsearch.search import mailbag
+from sslsearch.search.board import line_of
 from sslsearch.search.conductor import MOST_ERRORS, Clock, Conductor
 from sslsearch.search.confirm import finalists
+from sslsearch.search.opening import best_of
 from sslsearch.search.record import Record, Row
-from sslsearch.space import Space
-from sslsearch.values import Report
+from sslsearch.search.resources import Fit, Room
+from sslsearch.space import Space, parse
+from sslsearch.values import Recipe, Report
 
 
 class Quiet:
@@ -29,8 +33,18 @@ class Quiet:
     def ended(self, row: Row) -> None:
         """Not of interest here."""
 
+    def lost(self, row: Row) -> None:
+        """Not of interest here."""
+
+    def idle(self) -> None:
+        """Not of interest here."""
+
     def phase(self, text: str) -> None:
         self.phases.append(text)
+
+
+def room(slots: int) -> Room:
+    return Room(Fit(slots, slots, 1, {"CPU": 1.0}, False, 1), lambda: [{"CPU": float(slots)}])
 
 
 class Hands:
@@ -44,7 +58,7 @@ class Hands:
             self.record,
             folder,
             None,
-            1,
+            room(99),
             self.clock,
             self.listener,
             space.default(),
@@ -135,6 +149,96 @@ def test_only_errors_end_the_study(space: Space, tmp_path: Path) -> None:
     hands = Hands(space, tmp_path)
     for _ in range(MOST_ERRORS - 1):
         hands.conductor.on_trial_complete(hands.ask()[0], mailbag.failure("error", "broken"))
-    last = hands.ask()[0]
+    hands.conductor.on_trial_complete(hands.ask()[0], mailbag.failure("error", "broken"))
     with pytest.raises(RuntimeError, match="the first 4 trials all failed: broken"):
-        hands.conductor.on_trial_complete(last, mailbag.failure("error", "broken"))
+        hands.ask()
+
+
+def test_a_finalist_that_cannot_win_gets_no_third_seed(space: Space, tmp_path: Path) -> None:
+    confirm = space.confirm.model_copy(update={"top": 3, "seeds": 4})
+    hands = Hands(replace(space, confirm=confirm), tmp_path)
+    while (asked := hands.ask())[1]["kind"] == "trial":
+        hands.tell(asked[0], [0.1, 0.2, 0.3 + hands.asked / 100])
+    runs: dict[str, list[int]] = {}
+    while asked[1] != "FINISHED":
+        command = asked[1]["commands"][0]
+        recipe = Recipe(command["recipe"]).hash
+        runs.setdefault(recipe, []).append(command["seed"])
+        place = list(runs).index(recipe)  # the default, then the finalists, best first
+        hands.tell(asked[0], [0.1, 0.2, 0.9 - 0.3 * place + command["seed"] / 1e6])
+        asked = hands.ask()
+    assert [len(seeds) for seeds in runs.values()] == [4, 4, 2, 2]
+
+
+def test_device_hours_end_the_search(space: Space, tmp_path: Path) -> None:
+    budget = space.budget.model_copy(update={"trials": 100, "device_hours": 0.05 / 3600})
+    hands = Hands(replace(space, budget=budget), tmp_path)
+    while (asked := hands.ask())[1]["kind"] == "trial":
+        hands.tell(asked[0], [0.1, 0.2, 0.3])
+    assert 1 <= len(hands.record.rows("trial")) <= 2  # each trial takes 0.03 s and its waiting
+
+
+def test_waiting_is_counted(space: Space, tmp_path: Path) -> None:
+    hands = Hands(space, tmp_path)
+    tune, _ = hands.ask()
+    time.sleep(0.2)
+    hands.tell(tune, [0.1])
+    row = hands.record.rows("trial")[0]
+    assert row.stages["wait"] > 0.15
+    assert row.seconds == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "qmc"])
+def test_samplers_by_name(space: Space, tmp_path: Path, sampler: str) -> None:
+    search = space.search.model_copy(update={"sampler": sampler})
+    budget = space.budget.model_copy(update={"trials": 14})
+    hands = Hands(replace(space, search=search, budget=budget), tmp_path)
+    drawn = set()
+    for number in range(14):
+        tune, config = hands.ask()
+        drawn.add(Recipe(config["commands"][0]["recipe"]).hash)
+        hands.tell(tune, [0.1, 0.2, 0.3 + number / 100][: 1 + number % 3])
+    assert len(drawn) == 14
+
+
+def test_a_narrower_space_keeps_what_does_not_fit_out_of_the_final(
+    space: Space, tmp_path: Path
+) -> None:
+    hands = Hands(space, tmp_path)
+    families = []
+    for _ in range(4):
+        tune, config = hands.ask()
+        families.append(config["family"])
+        hands.tell(tune, [0.1, 0.2, 0.9 if config["family"] == "simclr" else 0.1])
+    assert set(families) == {"simclr", "vicreg"}
+    narrow = parse(space.text.replace("    simclr: {temperature: 0.05..1.0 log}\n", ""))
+    again = Hands(narrow, tmp_path)
+    rows = again.record.rows("trial")
+    assert [row.fits for row in rows] == [family == "vicreg" for family in families]
+    marked = [line_of(row).status for row in rows]
+    assert marked.count("outside") == families.count("simclr")
+    assert {r.family for r in finalists(rows, 3)} == {"vicreg"}
+
+
+def test_what_another_study_found_comes_first(space: Space, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    hands = Hands(space, tmp_path / "a")
+    scores = iter([0.3, 0.9, 0.2, 0.5])
+    while (asked := hands.ask())[1]["kind"] == "trial":
+        hands.tell(asked[0], [0.1, 0.2, next(scores)])
+    while asked[1] != "FINISHED":
+        hands.tell(asked[0], [0.1, 0.2, 0.5])
+        asked = hands.ask()
+    found = best_of(tmp_path / "a")
+    rows = hands.record.rows("trial")
+    best = {row.recipe.hash for row in rows if row.score == 0.9}
+    assert best <= {recipe.hash for recipe in found[:2]}  # with the default, both confirmed
+    assert {r.family for r in found} == {row.recipe.family for row in rows}
+    (tmp_path / "b").mkdir()
+    other = Hands(space, tmp_path / "b")
+    for recipe in found:
+        other.record.enqueue(recipe, "study")
+    first = Recipe(other.ask()[1]["commands"][0]["recipe"])
+    assert first.hash == found[0].hash
+    with pytest.raises(ValueError, match="is not a study"):
+        best_of(tmp_path)

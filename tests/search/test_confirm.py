@@ -12,8 +12,11 @@ from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
 from sslsearch.search import confirm
 from sslsearch.search.floors import read_features
+from sslsearch.search.opening import refuse_other_question
+from sslsearch.search.outcome import shareable
 from sslsearch.search.record import Record, Row
-from sslsearch.space import Space
+from sslsearch.space import Space, parse
+from sslsearch.track.params import scrub
 from sslsearch.values import Recipe, Report
 
 
@@ -136,3 +139,18 @@ def test_workers_never_get_test_labels(prepared: Prepared) -> None:
 def test_failed_runs_do_not_confirm(tmp_path: Path) -> None:
     failed = [replace(row("f", 0.1, [0.1]), status="nan")]
     assert confirm.contender_of("default", "default", failed, tmp_path) is None
+
+
+def test_what_is_kept_or_shared_holds_no_password(space: Space, tmp_path: Path) -> None:
+    text = space.text.replace("mlflow: none", 'mlflow: "postgresql://me:secret@host/db?token=abc"')
+    secret = parse(text)
+    recipe = secret.default()
+    shared = shareable(recipe)
+    assert "secret" in recipe.to_yaml()
+    assert shared.hash == recipe.hash
+    assert "secret" not in shared.to_yaml()
+    kept = scrub(secret.text)
+    assert "secret" not in kept
+    assert "abc" not in kept
+    (tmp_path / "space.yaml").write_text(kept)
+    refuse_other_question(tmp_path / "space.yaml", secret)  # it is the same question
