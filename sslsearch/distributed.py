@@ -14,7 +14,9 @@ Shapes: B = this worker's samples, G = W·B = samples of the global batch, D = w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -22,10 +24,31 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional as F
 
+_alone = ContextVar("alone", default=False)
+
 
 def world() -> int:
     """How many workers train together; 1 where torch.distributed does not run."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    there = dist.is_available() and dist.is_initialized() and not _alone.get()
+    return dist.get_world_size() if there else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """In it a worker computes as if there were no others: it may fail without holding them up."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+def most(number: int, device: torch.device) -> int:
+    """The largest of the workers' numbers, on every worker."""
+    largest = torch.tensor(number, device=device)
+    if world() > 1:
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return int(largest)
 
 
 def rank() -> int:

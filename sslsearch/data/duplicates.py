@@ -13,7 +13,7 @@ Span = tuple[memoryview, list[int]]  # bytes, and where each row starts in them 
 
 
 def digests(table: pa.Table, columns: Sequence[str]) -> list[bytes]:
-    """16 bytes for each row: the same for equal rows of this table, else different."""
+    """16 bytes for each row: the same for equal rows of tables of one schema, else different."""
     rows = np.arange(len(table) + 1)
     spans = [s for name in columns for s in _spans(table[name].combine_chunks(), rows)]
     return [_digest(spans, row) for row in range(len(table))]
@@ -31,8 +31,8 @@ def _spans(array: pa.Array, rows: np.ndarray) -> Iterator[Span]:
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
     kind = array.type
-    if array.null_count:
-        yield _bytes(array.is_null().to_numpy(zero_copy_only=False), rows)
+    # Also where this table has no null: another table's rows must be told in the same bytes.
+    yield _bytes(array.is_null().to_numpy(zero_copy_only=False), rows)
     if types.is_struct(kind):
         for child in array.flatten():
             yield from _spans(child, rows)

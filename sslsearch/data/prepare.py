@@ -15,8 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from sslsearch import registry
+from sslsearch.data import large_pool
+from sslsearch.data.duplicates import digests
 from sslsearch.data.labels import draw, naturally, numbered
-from sslsearch.data.rows import gather, groups, overlap_notes, split
+from sslsearch.data.large_pool import Conversion
+from sslsearch.data.mapped import Mapped
+from sslsearch.data.rows import columns_of, content, gather, group_notes, groups, split
 from sslsearch.data.store import table_of
 from sslsearch.values import InputSpec
 
@@ -28,7 +32,8 @@ class Prepared:
     """The data of a study, ready to be put where workers map it.
 
     Attributes:
-        train: pool and probe-train rows; the label is null wherever it may not be seen.
+        train: pool and probe-train rows; the label is null wherever it may not be seen. In files
+            if the second pool is large.
         test: sealed; the only place with test labels.
         spec: what an encoder must know of the tensors.
         classes: label number -> name.
@@ -37,7 +42,7 @@ class Prepared:
         summary: counts: pool, labelled, test, classes, per_class (labels), sizes of a sample.
     """
 
-    train: pa.Table
+    train: pa.Table | Mapped
     test: pa.Table
     spec: InputSpec
     classes: list[str]
@@ -46,46 +51,72 @@ class Prepared:
     summary: dict[str, Any]
 
 
-def prepare(data: Mapping[str, Any], root: Path) -> Prepared:
+def prepare(
+    data: Mapping[str, Any], root: Path, folder: Path | None = None, memory: int | None = None
+) -> Prepared:
     """Read, split, draw labels, preprocess. `data` is the resolved section; paths start at root.
 
-    What is not `GENERAL` in it is a rule of the modality: normalise, unequal, missing …
+    What is not `GENERAL` in it is a rule of the modality: normalise, unequal, missing … Its state
+    (lengths, statistics) is that of the source's own rows: a second pool follows it, in memory or
+    not. A pool too large for `memory` bytes (default: what there is) goes to files in `folder`.
     """
     rules = {key: value for key, value in data.items() if key not in GENERAL}
     modality = registry.get("modality", data["modality"]).bind(rules)()
     seed = int(data.get("seed", 0))
-    raw, notes = gather(modality, data, root, seed)
+    large = None if folder is None else large_pool.find(data, root, memory)
+    raw, notes = gather(modality, {**data, "pool": None} if large else data, root, seed)
     classes = naturally(raw["label"].drop_null().to_pylist())
     label_N, group_N = numbered(raw["label"], classes), groups(raw)
 
     train, test, said = split(raw, label_N, group_N, float(data.get("test", 0.3)), seed)
     notes += said
-    hidden_N = label_N[train]
-    rng = np.random.default_rng([seed, 1])
-    drawn, said = draw(data.get("labels", "all"), hidden_N, classes, rng)
-    seen_N = np.full(len(train), -1, np.int64)
-    seen_N[drawn] = hidden_N[drawn]  # the only place where a label comes into view
-    notes += said + _class_notes(seen_N, hidden_N, len(test), classes)
-    notes += overlap_notes(raw, group_N, train, test)
+    seen_N, said = _seen(data.get("labels", "all"), label_N[train], classes, seed)
+    notes += said + _class_notes(seen_N, label_N[train], len(test), classes)
+    notes += group_notes(group_N, train, test)
 
     raw_train, raw_test = raw.take(train), raw.take(test)
-    state = modality.fit(raw_train, [raw_test])
-    notes += modality.describe(pa.concat_tables([raw_train, raw_test]), state)
+    own = raw_train.filter(raw_train["own"]) if data.get("pool") else raw_train
+    state = modality.fit(own if len(own) else raw_train, [raw_test])
     spec = modality.spec(state)
 
     def table(part: pa.Table, rows: np.ndarray, label: np.ndarray, role: np.ndarray) -> pa.Table:
         group = None if group_N is None else group_N[rows]
         return table_of(modality.preprocess(part, state), part, spec, classes, label, role, group)
 
+    learnt = table(raw_train, train, seen_N, np.where(seen_N < 0, "pool", "probe-train"))
+    said = modality.describe(pa.concat_tables([raw_train, raw_test]), state)
+    again: set[bytes] = set()
+    if large and folder:
+        conversion = Conversion(large, columns_of(data), modality, state, learnt, raw_test)
+        learnt, more, again = conversion.into(folder)
+        said += more
+    notes += _duplicate_notes(raw_train, raw_test, again) + said
     return Prepared(
-        train=table(raw_train, train, seen_N, np.where(seen_N < 0, "pool", "probe-train")),
+        train=learnt,
         test=table(raw_test, test, label_N[test], np.full(len(test), "test")),
         spec=spec,
         classes=classes,
         preprocess=state,
         notes=notes,
-        summary=_summary(seen_N, len(test), classes, spec),
+        summary=_summary(seen_N, len(learnt), len(test), classes, spec),
     )
+
+
+def _seen(
+    rule: str | int | float, hidden_N: np.ndarray, classes: Sequence[str], seed: int
+) -> tuple[np.ndarray, list[str]]:
+    """The labels that may be seen, -1 = not: the only place where they come into view."""
+    drawn, notes = draw(rule, hidden_N, classes, np.random.default_rng([seed, 1]))
+    seen_N = np.full(len(hidden_N), -1, np.int64)
+    seen_N[drawn] = hidden_N[drawn]
+    return seen_N, notes
+
+
+def _duplicate_notes(raw_train: pa.Table, raw_test: pa.Table, again: set[bytes]) -> list[str]:
+    """`again`: digests of test rows that are known to be elsewhere in the pool."""
+    known = again.union(digests(raw_train, content(raw_train)))
+    count = sum(digest in known for digest in digests(raw_test, content(raw_test)))
+    return [f"{count} test rows are exact duplicates of rows in the training pool."] * (count > 0)
 
 
 def _class_notes(
@@ -106,10 +137,10 @@ def _class_notes(
 
 
 def _summary(
-    seen_N: np.ndarray, test: int, classes: Sequence[str], spec: InputSpec
+    seen_N: np.ndarray, pool: int, test: int, classes: Sequence[str], spec: InputSpec
 ) -> dict[str, Any]:
     return {
-        "pool": len(seen_N),
+        "pool": pool,
         "labelled": int((seen_N >= 0).sum()),
         "test": test,
         "classes": len(classes),

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from sslsearch.data import splits
-from sslsearch.data.duplicates import digests
 from sslsearch.data.labels import as_text, naturally, numbered
 
 NAMED = ("label", "group", "split", "id")  # columns of names, kept as text
@@ -23,28 +22,24 @@ def gather(
     modality: Any, data: Mapping[str, Any], root: Path, seed: int
 ) -> tuple[pa.Table, list[str]]:
     """Content and `OURS` of all rows that hold any content; what was left out, in words."""
-    columns = {key: name for key, name in (data.get("columns") or {}).items() if name is not None}
-    if data.get("group") is not None:
-        columns["group"] = data["group"]
+    columns = columns_of(data)
     notes: list[str] = []
     raw = read(modality, data["source"], columns, root, seed)
     raw = raw.append_column("own", pa.array(np.ones(len(raw), bool)))
     if data.get("pool") is not None:
         pool = read(modality, data["pool"], columns, root, seed, unlabelled=True)
-        if pool.schema.metadata != raw.schema.metadata:
-            raise ValueError(
-                f"data.pool: {data['pool']} holds other samples than data.source: "
-                f"{pool.schema.metadata} against {raw.schema.metadata}"
-            )
-        pool, notes = _only_pool(pool)
+        refuse_other_samples(pool, raw.schema, data["pool"])
+        pool, tests = only_pool(pool)
+        notes += left_out(tests)
         raw = pa.concat_tables([raw, pool], promote_options="default")
-    usable_N = modality.usable(raw)
-    if not usable_N.all():
-        rows = raw["row"].to_numpy()[~usable_N]
-        first = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
-        notes.append(f"{len(rows)} rows hold nothing and were dropped (from 0: {first}).")
-        raw = raw.filter(pa.array(usable_N))
-    return raw, notes
+    raw, empty = without_empty(modality, raw)
+    return raw, notes + dropped(empty)
+
+
+def columns_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Role -> column, as the user has written it."""
+    columns = {key: name for key, name in (data.get("columns") or {}).items() if name is not None}
+    return columns if data.get("group") is None else {**columns, "group": data["group"]}
 
 
 def read(
@@ -64,25 +59,57 @@ def read(
         raw = modality.read(source, columns, root, unlabelled=unlabelled)
     if not len(raw):
         raise ValueError(f"data: {source} holds no rows")
+    return in_words(raw, source)
+
+
+def in_words(raw: pa.Table, source: str, first: int = 0) -> pa.Table:
+    """`NAMED` columns as text, a label column, and `row`, counted from `first`."""
     for name in NAMED:
         if name in raw.column_names:
             place = raw.column_names.index(name)
             raw = raw.set_column(place, name, as_text(raw[name], f"{source}: the {name} column"))
     if "label" not in raw.column_names:
         raw = raw.append_column("label", pa.nulls(len(raw), pa.string()))
-    return raw.append_column("row", pa.array(np.arange(len(raw))))
+    return raw.append_column("row", pa.array(np.arange(first, first + len(raw))))
 
 
-def _only_pool(pool: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Without labels, and without what the pool's own source calls test."""
-    notes = []
+def refuse_other_samples(pool: pa.Table, own: pa.Schema, source: str) -> None:
+    if pool.schema.metadata != own.metadata:
+        raise ValueError(
+            f"data.pool: {source} holds other samples than data.source: "
+            f"{pool.schema.metadata} against {own.metadata}"
+        )
+
+
+def only_pool(pool: pa.Table) -> tuple[pa.Table, int]:
+    """Without labels, and without what the pool's own source calls test: how many that were."""
+    tests = 0
     if "split" in pool.column_names:
-        test_N = splits.given(pool["split"].combine_chunks())[0]
-        if test_N.any():
-            notes.append(f"{test_N.sum()} rows that the second pool calls test are left out.")
+        first = pool["row"][0].as_py()
+        test_N = splits.given(pool["split"].combine_chunks(), first)[0]
+        tests = int(test_N.sum())
         pool = pool.filter(pa.array(~test_N)).drop_columns("split")
     pool = pool.drop_columns("label").append_column("own", pa.array(np.zeros(len(pool), bool)))
-    return pool, notes
+    return pool, tests
+
+
+def left_out(tests: int) -> list[str]:
+    return [f"{tests} rows that the second pool calls test are left out."] if tests else []
+
+
+def without_empty(modality: Any, raw: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """The rows that hold any content, and the places of those that do not."""
+    usable_N = modality.usable(raw)
+    if usable_N.all():
+        return raw, np.empty(0, np.int64)
+    return raw.filter(pa.array(usable_N)), raw["row"].to_numpy()[~usable_N]
+
+
+def dropped(rows: np.ndarray, where: str = "") -> list[str]:
+    if not len(rows):
+        return []
+    first = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+    return [f"{len(rows)} rows{where} hold nothing and were dropped (from 0: {first})."]
 
 
 def split(
@@ -105,13 +132,23 @@ def split(
         else:
             test_N = splits.grouped(label_N, group_N, share, seed)
         by = "stratified by class" if group_N is None else "whole groups"
-        notes.append(f"No test split is given: {test_N.sum()} rows were drawn, {by}, seed {seed}.")
-    blind_N = test_N & (label_N < 0)
+        drawn = (test_N & own_N).sum()
+        notes.append(f"No test split is given: {drawn} rows were drawn, {by}, seed {seed}.")
+    blind_N = test_N & own_N & (label_N < 0)
     if blind_N.any():
         notes.append(f"{blind_N.sum()} rows of the test split have no label and are left out.")
     if test_N.all():
         raise ValueError("data: every row is in the test split; none is left to train on")
-    return np.flatnonzero(~test_N), np.flatnonzero(test_N & ~blind_N), notes
+    if group_N is not None:  # what is tested on is not pretrained on
+        test_N |= ~own_N & np.isin(group_N, group_N[test_N])
+        notes += of_test_groups(int((test_N & ~own_N).sum()))
+    return np.flatnonzero(~test_N), np.flatnonzero(test_N & own_N & ~blind_N), notes
+
+
+def of_test_groups(count: int) -> list[str]:
+    return [f"{count} rows of the second pool are of groups in the test split: left out."] * (
+        count > 0
+    )
 
 
 def groups(raw: pa.Table) -> np.ndarray | None:
@@ -126,20 +163,17 @@ def groups(raw: pa.Table) -> np.ndarray | None:
     return group_N
 
 
-def overlap_notes(
-    raw: pa.Table, group_N: np.ndarray | None, train: np.ndarray, test: np.ndarray
-) -> list[str]:
-    """What training and test share: groups, and exact duplicates."""
-    notes = []
-    if group_N is not None:
-        both = len(np.intersect1d(group_N[train], group_N[test]))
-        notes.append(
-            f"Groups: {len(np.unique(group_N[train]))} in training, "
-            f"{len(np.unique(group_N[test]))} in test, {both} in both."
-        )
-    digest = digests(raw, [name for name in raw.column_names if name not in OURS])
-    known = {digest[row] for row in train}
-    again = sum(digest[row] in known for row in test)
-    if again:
-        notes.append(f"{again} test rows are exact duplicates of rows in the training pool.")
-    return notes
+def group_notes(group_N: np.ndarray | None, train: np.ndarray, test: np.ndarray) -> list[str]:
+    """What training and test share of groups."""
+    if group_N is None:
+        return []
+    both = len(np.intersect1d(group_N[train], group_N[test]))
+    return [
+        f"Groups: {len(np.unique(group_N[train]))} in training, "
+        f"{len(np.unique(group_N[test]))} in test, {both} in both."
+    ]
+
+
+def content(raw: pa.Table) -> list[str]:
+    """The columns that hold the samples themselves."""
+    return [name for name in raw.column_names if name not in OURS]

@@ -15,6 +15,7 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from sslsearch import registry
+from sslsearch.data.mapped import Mapped
 from sslsearch.values import Batch, InputSpec
 
 ROOM = 0.5  # the share of a device's free memory that samples may take
@@ -40,8 +41,10 @@ class Samples:
     modality: Any  # that of the spec; the rooms stand side by side and do not import each other
 
     @classmethod
-    def from_table(cls, table: pa.Table) -> Samples:
+    def from_table(cls, table: pa.Table | Mapped) -> Samples:
         """No copy where a column is one chunk, as `prepare` leaves it."""
+        if isinstance(table, Mapped):
+            table = table.table()
         spec = InputSpec(**json.loads(table.schema.metadata[b"spec"]))
         labels_N = _view(table["label"].fill_null(-1))
         return cls(

@@ -12,14 +12,17 @@ TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation", "dev"),
 FOLDS = 10  # a grouped test split is made of whole folds
 
 
-def given(split: pa.Array) -> tuple[np.ndarray, list[str]]:
-    """True = test, from a column of words; validation rows train, for a study makes its own."""
+def given(split: pa.Array, first: int = 0) -> tuple[np.ndarray, list[str]]:
+    """True = test, from a column of words; validation rows train, for a study makes its own.
+
+    `first` is the place of the column's first row in its source.
+    """
     words = np.array([str(word).lower() for word in split.to_pylist()])
     odd = np.flatnonzero(~np.isin(words, (*TRAIN, *VAL, *TEST)))
     if len(odd):
         raise ValueError(
-            f"the split column says {split[int(odd[0])].as_py()!r} in row {odd[0]} (counted from "
-            "0); it may say train, val or test"
+            f"the split column says {split[int(odd[0])].as_py()!r} in row {first + odd[0]} "
+            "(counted from 0); it may say train, val or test"
         )
     held = int(np.isin(words, VAL).sum())
     notes = [f"{held} rows of the given validation split are used for training."] if held else []

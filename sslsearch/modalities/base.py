@@ -78,6 +78,15 @@ class Modality(ABC):
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """n raw, labelled samples whose classes can be learnt in seconds."""
 
+    def of_table(
+        self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False
+    ) -> pa.Table:
+        """Some rows of a Parquet file, one row per sample -> raw samples, as `read` makes them.
+
+        Only for pools that do not fit in memory: what a row becomes depends on it alone.
+        """
+        raise ValueError(f"{where}: samples of this modality cannot be read in parts")
+
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         """Samples as they are held in memory -> raw samples, where a modality knows such a form."""
         raise ValueError(

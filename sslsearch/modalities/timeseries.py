@@ -66,6 +66,16 @@ class TimeSeries(Modality):
         load = series_tables.read_parquet if scheme == "parquet" else series_tables.read_csv
         return series_tables.series_of(load(path), columns, str(path), unlabelled)
 
+    def of_table(
+        self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False
+    ) -> pa.Table:
+        if columns.get("time") is not None:
+            raise ValueError(
+                f"{where}: a table with one row per step can only be read whole, for which memory "
+                "is too small; write it with one row per series, its steps in a list"
+            )
+        return series_tables.series_of(table, columns, where, unlabelled)
+
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         return series_of_arrays(arrays, state["channels"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -10,6 +12,7 @@ from sslsearch.augment.compose import Compose
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.build import build as build_pretext
+from sslsearch.train.memory import InPieces
 from sslsearch.values import Batch, InputSpec, Loss, Recipe
 
 
@@ -22,15 +25,23 @@ def build_encoder(recipe: Recipe, spec: InputSpec, seed: int = 0) -> Encoder:
 
 
 class Objective(nn.Module):
-    """Encoder and pretext as one module, so that DDP sees every parameter of a step."""
+    """Encoder and pretext as one module, so that DDP sees every parameter of a step.
+
+    Attributes:
+        pieces: in how many parts the encoder takes a batch; more than 1 where memory is short.
+    """
 
     def __init__(self, encoder: Encoder, pretext: Pretext) -> None:
         super().__init__()
         self.encoder = encoder
         self.pretext = pretext
+        self.pieces = 1
 
     def forward(self, views: list[Batch], rng: torch.Generator) -> Loss:
-        return self.pretext.loss(self.encoder, views, rng)
+        if self.pieces == 1:
+            return self.pretext.loss(self.encoder, views, rng)
+        in_pieces = cast(Encoder, InPieces(self.encoder, self.pieces))
+        return self.pretext.loss(in_pieces, views, rng)
 
 
 def build(recipe: Recipe, spec: InputSpec, seed: int) -> tuple[Objective, Compose]:

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sslsearch import distributed
 from sslsearch.data.samples import Samples
 from sslsearch.pretext.build import trains
-from sslsearch.train import checkpoint
+from sslsearch.train import checkpoint, memory
 from sslsearch.train.build import build
 from sslsearch.train.judge import Judge
 from sslsearch.train.optim import adamw, effective_lr, lr_at
@@ -76,6 +76,8 @@ class Trial:
         if distributed.world() > 1 and self.trains:
             # A pretext uses what it needs: masks' tokens or heads may take no part in a step.
             self._module = DistributedDataParallel(self.objective, find_unused_parameters=True)
+        self._untried = distributed.world() > 1 and device.type == "cuda"
+        self._order: tuple[int, torch.Tensor] | None = None  # of an epoch
         self._seconds: dict[str, float] = defaultdict(float)
 
     @property
@@ -102,10 +104,13 @@ class Trial:
                     report = self.judge.report(self.objective.encoder)
             else:
                 report = Report(rung, self.samples_seen, status, math.nan, message=message)
-        except (torch.OutOfMemoryError, MemoryError) as fault:
-            if distributed.world() > 1:
-                raise  # the other workers wait in a collective: the group must start again
-            report = Report(rung, self.samples_seen, "oom", math.nan, message=str(fault))
+        except Exception as fault:
+            # Where one worker fails the others wait in a collective: the group must start again.
+            all_fail = distributed.world() == 1 or isinstance(fault, memory.DoesNotFit)
+            if not (memory.ran_out(fault) and all_fail):
+                raise
+            message = memory.cure(self.batch_size, self.micro_batch, self.objective.encoder, fault)
+            report = Report(rung, self.samples_seen, "oom", math.nan, message=message)
         seconds, self._seconds = dict(self._seconds), defaultdict(float)
         report = Report(
             **{
@@ -114,15 +119,18 @@ class Trial:
                 "samples_seen": self.samples_seen,
                 "losses": tuple(losses),
                 "seconds": seconds,
-                "settings": {
-                    **report.settings,
-                    "lr_effective": effective_lr(self.recipe["optim"]),
-                    "batch_size": self.batch_size,
-                },
+                "settings": {**report.settings, **self._settings()},
             }
         )
         self.reports.append(report)
         return report
+
+    def _settings(self) -> dict[str, Any]:
+        said = {
+            "lr_effective": effective_lr(self.recipe["optim"]),
+            "batch_size": self.batch_size,
+        }
+        return said | ({"micro_batch": self.micro_batch} if self.objective.pieces > 1 else {})
 
     def _train_to(self, target: int, losses: list[tuple[int, float]]) -> bool:
         """Take steps up to `target`; False when the loss stopped being finite."""
@@ -140,30 +148,87 @@ class Trial:
         return True
 
     def _step(self) -> torch.Tensor:
+        if self._untried:
+            self._try_out()
+        total = self._fitting_gradient()
+        with self._timed("train"):
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr_at(self.step, self.steps, self.recipe["optim"])
+            self.optimiser.step()
+            self.step += 1
+            self.objective.pretext.after_step(self.objective.encoder, self.step / self.steps)
+        return total
+
+    def _fitting_gradient(self, alone: bool = False) -> torch.Tensor:
+        """The gradient, in as few pieces as memory takes: what did not fit is done again."""
+        while True:
+            try:
+                return self._gradient(alone)
+            except Exception as fault:
+                once = distributed.world() > 1 and not alone  # the others have gone on
+                if not memory.ran_out(fault) or once or not self._halve():
+                    raise
+
+    def _gradient(self, alone: bool) -> torch.Tensor:
+        """The loss of this step's batch, with its gradient in place; the same whenever asked."""
+        self.optimiser.zero_grad(set_to_none=True)
         rng = self._generator("step", self.step, distributed.rank())
         with self._timed("load"):
             batch = self.samples.batch(self._index(), self.device)
         with self._timed("augment"):
             views = [self.compose(batch, rng) for _ in range(self.objective.pretext.views)]
         with self._timed("train"):
-            for group in self.optimiser.param_groups:
-                group["lr"] = lr_at(self.step, self.steps, self.recipe["optim"])
-            with _autocast(self.device):
-                loss = self._module(views, rng)
-            self.optimiser.zero_grad(set_to_none=True)
+            with _autocast(self.device), distributed.alone() if alone else nullcontext():
+                loss = (self.objective if alone else self._module)(views, rng)
             loss.total.backward()
-            self.optimiser.step()
-            self.step += 1
-            self.objective.pretext.after_step(self.objective.encoder, self.step / self.steps)
         total: torch.Tensor = loss.total
         return total
+
+    def _try_out(self) -> None:
+        """What fits, found out before the first step by workers of which none may fail in one.
+
+        Each tries by itself, and all take the most pieces that any of them needs. A single worker
+        need not: it takes a step again that did not fit.
+        """
+        self._untried = False
+        before = [buffer.clone() for buffer in self.objective.buffers()]
+        reason = ""
+        try:
+            self._fitting_gradient(alone=True)
+            pieces = self.objective.pieces
+        except Exception as fault:
+            if not memory.ran_out(fault):
+                raise
+            pieces, reason = self.batch_size + 1, str(fault)
+        pieces = distributed.most(pieces, self.device)
+        self.objective.pieces = min(pieces, self.batch_size // distributed.world())
+        if pieces > self.batch_size:
+            raise memory.DoesNotFit(reason or "on another worker")
+        self.optimiser.zero_grad(set_to_none=True)
+        for buffer, value in zip(self.objective.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+    @property
+    def micro_batch(self) -> int:
+        """How many samples of the global batch the encoders take at once."""
+        return math.ceil(self.batch_size / self.objective.pieces)
+
+    def _halve(self) -> bool:
+        """Let the encoder take the batch in twice as many pieces; False if that cannot help."""
+        share = self.batch_size // distributed.world()
+        if self.objective.pieces >= share or not memory.divisible(self.objective.encoder):
+            return False
+        self.objective.pieces = min(2 * self.objective.pieces, share)
+        memory.release(self.device)
+        return True
 
     def _index(self) -> torch.Tensor:
         """This worker's share of the step's global batch: fresh order each epoch, none twice."""
         epoch, at = divmod(self.step, self.steps_per_epoch)
-        rng = self._generator("order", epoch, 0, device=torch.device("cpu"))
-        order = torch.randperm(len(self.samples), generator=rng)
-        batch = order[at * self.batch_size : (at + 1) * self.batch_size]
+        if self._order is None or self._order[0] != epoch:
+            rng = self._generator("order", epoch, 0, device=torch.device("cpu"))
+            self._order = epoch, torch.randperm(len(self.samples), generator=rng)
+        batch = self._order[1][at * self.batch_size : (at + 1) * self.batch_size]
         share = self.batch_size // distributed.world()
         return batch[distributed.rank() * share : (distributed.rank() + 1) * share]
 
@@ -186,6 +251,7 @@ class Trial:
             "step": self.step,
             "seed": self.seed,
             "recipe_hash": self.recipe.hash,
+            "pieces": self.objective.pieces,
             "reports": [vars(report) for report in self.reports],
         }
         checkpoint.save(path, self.objective, self.optimiser, meta)
@@ -195,7 +261,7 @@ class Trial:
         meta = checkpoint.load(path, self.objective, self.optimiser)
         if (meta["recipe_hash"], meta["seed"]) != (self.recipe.hash, self.seed):
             raise ValueError(f"{path} holds another trial's state")
-        self.step = meta["step"]
+        self.step, self.objective.pieces = meta["step"], meta.get("pieces", 1)
         self.reports = [Report.from_dict(values) for values in meta["reports"]]
 
 
