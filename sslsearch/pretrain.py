@@ -34,7 +34,6 @@ LOOK_SECONDS = 0.3  # between looks at whether a rung was reached
 CURES = {
     "nan": "lower optim.lr",
     "collapsed": "lower optim.lr, or take another pretext",
-    "oom": "lower optim.batch_size, or raise compute.workers_per_trial",
 }
 
 
@@ -101,13 +100,13 @@ class Job:
         print(f"{self.recipe.family}, recipe {self.recipe.hash}: {len(rungs)} rungs in {self.out}")
         if done:
             print(f"going on after rung {len(done)} ({done[-1].samples_seen:,} samples)")
-        from sslsearch.search.cluster import cluster
+        from sslsearch.search.cluster import cluster, nodes
         from sslsearch.search.pretraining import trainer
         from sslsearch.search.resources import fit
 
         compute = self.space.compute.model_copy(update={"slots": 1})
-        with cluster(address) as resources:
-            fitted, tables = fit(compute, resources), (prepared.train, prepared.test)
+        with cluster(address):
+            fitted, tables = fit(compute, nodes()), (prepared.train, prepared.test)
             shutil.rmtree(self.out / ".ray", ignore_errors=True)  # of a run that was killed
             made = trainer(self.recipe, self.seed, rungs, *tables, fitted, self.out / RUNG)
             last = self._train(made, len(done))
@@ -143,7 +142,7 @@ class Job:
         """The data, after all checks that need no cluster."""
         from sslsearch.data import prepare
 
-        prepared = prepare(self.space.data.model_dump(), Path.cwd())
+        prepared = prepare(self.space.data.model_dump(), Path.cwd(), self.out)
         for note in prepared.notes:
             print(f"data: {note}")
         batch, workers = self.recipe["optim"]["batch_size"], self.space.compute.workers_per_trial

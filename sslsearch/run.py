@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     space = load(args.space, overrides(args))
     if args.dry_run:
         return explain.show(space)
-    return search(space, Path(args.out or f"runs/{space.name}"), args.address)
+    folder = Path(args.out or f"runs/{space.name}")
+    return search(space, folder, args.address, Path(args.source) if args.source else None)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--trials", type=int, metavar="N", help="budget.trials")
     made.add_argument("--minutes", type=float, metavar="M", help="budget.minutes")
     made.add_argument("--address", metavar="ADDR", help="Ray cluster to join (default: start one)")
+    made.add_argument(
+        "--from",
+        metavar="STUDY",
+        dest="source",
+        help="run the best recipes of another study first, also one of other data",
+    )
     made.add_argument("--dry-run", action="store_true", help="check and explain, run nothing")
     return made
 
@@ -52,11 +59,12 @@ def overrides(args: argparse.Namespace) -> list[str]:
     return sets
 
 
-def search(space: Space, folder: Path, address: str | None) -> int:
+def search(space: Space, folder: Path, address: str | None, source: Path | None = None) -> int:
     """Run the study in `folder`, telling the terminal; returns the exit code."""
     from sslsearch.search.outcome import finish, recall
     from sslsearch.search.study import Study
     from sslsearch.track.console import Console
+    from sslsearch.train.checkpoint import no_room
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(
@@ -64,7 +72,7 @@ def search(space: Space, folder: Path, address: str | None) -> int:
     )
     with console:
         try:
-            study = Study(space, folder, Path.cwd(), console)
+            study = Study(space, folder, Path.cwd(), console, source)
             try:
                 over = study.finished
                 summary = recall(study) if over else finish(study, study.run(address))
@@ -75,6 +83,14 @@ def search(space: Space, folder: Path, address: str | None) -> int:
         except KeyboardInterrupt:
             console.error(f"Interrupted. Run the same command again to go on; all is in {folder}.")
             return 130
+        except Exception as fault:
+            if not no_room(fault, folder if folder.exists() else Path.cwd()):
+                raise
+            console.error(
+                f"No room is left on the disk of {folder}. Make room and run the same command "
+                "again: it goes on, and nothing that was finished is lost."
+            )
+            return 1
         console.summary(summary)
     return 0
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pyarrow as pa
@@ -71,10 +70,10 @@ def space_file(series_file: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[dict[str, Any]]:
+def ray_cluster() -> Iterator[None]:
     """One local Ray for all tests that need one; studies use it as they find it."""
     from sslsearch.search.cluster import cluster
 
     os.environ["PYTHONPATH"] = str(Path(__file__).parent / "search")  # programs of test_slot.py
-    with cluster(None) as resources:
-        yield resources
+    with cluster(None):
+        yield

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import cast
 
 from sslsearch.search.board import Line, line_of, write_board
 from sslsearch.search.floors import Floors
 from sslsearch.search.record import Record, Row
+from sslsearch.search.resources import Room
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
 from sslsearch.train.optim import effective_lr
 from sslsearch.values import Report, Status
+
+BOARD_SECONDS = 1.0  # after a trial's end: the board is written once for all that end meanwhile
 
 
 class Announcer:
@@ -25,19 +29,21 @@ class Announcer:
         console: Console,
         tracker: Tracker,
         floors: Floors,
-        slots: int,
+        slots: Room,
     ) -> None:
         self.folder, self.record, self.console, self.tracker = folder, record, console, tracker
         self.floors, self.slots = floors, slots
         self.floor_lines: dict[str, Line] = {}
         self._live: set[str] = set()
+        self._due = math.inf  # when the board must be written again
+        self._said: set[str] = set()
 
     def phase(self, text: str) -> None:
         self.console.phase({"search": "searching", "confirm": "confirming on fresh seeds"}[text])
 
     def began(self, row: Row) -> None:
         self._live.add(row.name)
-        self.console.slots(len(self._live), self.slots)
+        self.console.slots(len(self._live), self.slots())
         self.tracker.trial(
             row.name,
             number_of(row),
@@ -54,10 +60,13 @@ class Announcer:
         self.console.trial_report(
             row.name, row.recipe.family, report.rung, report.samples_seen, report.score
         )
+        if report.status == "ok" and report.message and report.message not in self._said:
+            self._said.add(report.message)
+            self.console.note(f"{row.name}: {report.message}")
 
     def ended(self, row: Row) -> None:
         self._live.discard(row.name)
-        self.console.slots(len(self._live), self.slots)
+        self.console.slots(len(self._live), self.slots())
         status = cast(Status, row.status)  # it has ended, so it is not "running"
         self.tracker.finish(row.name, status, row.score, row.seconds)
         if row.kind == "trial":
@@ -66,7 +75,19 @@ class Announcer:
             self.console.seed_done(row.name, row.recipe.family, row.score)
         if status not in ("ok", "stopped") and row.reports and row.reports[-1].message:
             self.console.note(f"{row.name}: {row.reports[-1].message}")
-        self.write_board()
+        self._due = min(self._due, time.monotonic() + BOARD_SECONDS)
+
+    def lost(self, row: Row) -> None:
+        """Its slot is gone, or found no place."""
+        self._live.discard(row.name)
+        self.console.slots(len(self._live), self.slots())
+        at = f"rung {len(row.reports)}" if row.reports else "the start"
+        self.console.note(f"{row.name} has lost its place in the cluster; it goes on from {at}")
+
+    def idle(self) -> None:
+        """Nothing else is to be done: heard several times a second."""
+        if time.monotonic() > self._due:
+            self.write_board()
 
     def floor(self, line: Line) -> None:
         """A floor's cross-validated score is known."""
@@ -77,6 +98,7 @@ class Announcer:
 
     def write_board(self, tests: dict[str, float] | None = None) -> None:
         """Rewrite leaderboard.csv; `tests` maps runs and floors to their test score."""
+        self._due = math.inf
         known = tests or {}
         lines = [line_of(row, known.get(row.name, float("nan"))) for row in self.record.rows()]
         write_board(self.folder / "leaderboard.csv", [*lines, *self.floor_lines.values()])

@@ -17,15 +17,15 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # default 2 s: how soon a dead worker is noticed
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less for each slot
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",  # to be placed; then the trial goes elsewhere
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 HARMLESS = "worker processes have been started on node"  # a slot is many small processes
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[dict[str, float]]:
-    """Join the cluster at `address`, or start one on this machine; yields its total resources.
+def cluster(address: str | None) -> Iterator[None]:
+    """Join the cluster at `address`, or start one on this machine.
 
     A Ray that was running in this process already is used as it is and left running.
     """
@@ -42,10 +42,15 @@ def cluster(address: str | None) -> Iterator[dict[str, float]]:
             runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
         )
     try:
-        yield ray.cluster_resources()
+        yield
     finally:
         if mine:
             ray.shutdown()
+
+
+def nodes() -> list[dict[str, float]]:
+    """The total resources of every node that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _hush() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 from sslsearch.values import Recipe, Report, Status
+
+NO_PLACE = "no place"
 
 
 def commands(
@@ -45,8 +48,24 @@ def failure(status: Status, message: str) -> dict[str, Any]:
     return pack(Report(0, 0, status, float("nan"), message=message))
 
 
+def halt(reason: str) -> dict[str, Any]:
+    """The answer where the storage has no room: no trial's fault, and no trial can go on."""
+    return {**failure("error", reason), "halt": reason}
+
+
+def no_place(reason: str) -> dict[str, Any]:
+    """The answer of a slot whose workers find no place: the trial is to go on elsewhere."""
+    return {"status": NO_PLACE, "score": float("nan"), "reason": reason}
+
+
 def unpack(answer: dict[str, Any]) -> Report:
-    """The report out of an answer (also out of a Tune result)."""
+    """The report out of an answer (also out of a Tune result).
+
+    Raises:
+        OSError: it is no report, for the storage has no room; whoever hears it must stop.
+    """
+    if "halt" in answer:
+        raise OSError(errno.ENOSPC, answer["halt"])
     return Report.from_dict(json.loads(answer["report"]))
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train.torch
 import torch
-from safetensors.torch import save_file
 
 from sslsearch.data.samples import Samples
 from sslsearch.search import mailbag
+from sslsearch.train import checkpoint
 from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial
-from sslsearch.values import Recipe
+from sslsearch.values import Recipe, Status
+
+NO_MEMORY = "can't allocate memory"  # torch's word on the CPU, in a bare RuntimeError
 
 
 class TrialProgram:
@@ -35,9 +38,10 @@ class TrialProgram:
         self.folder = Path(setup["folder"])
         self.trial: Trial | None = None
         self.name = ""
+        self.note = ""  # what must be said of the trial beside its reports
 
     def free(self) -> None:
-        self.trial, self.name = None, ""
+        self.trial, self.name, self.note = None, "", ""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -46,10 +50,12 @@ class TrialProgram:
         try:
             return self._advance(command)
         except Exception as fault:
+            traceback.print_exc()
+            if checkpoint.no_room(fault, self.folder):
+                return mailbag.halt(f"{type(fault).__name__}: {fault}")
             if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
                 raise  # the other workers wait in a collective: the whole group starts again
-            traceback.print_exc()
-            return mailbag.failure("error", f"{type(fault).__name__}: {fault}")
+            return mailbag.failure(blame(fault), f"{type(fault).__name__}: {fault}")
 
     def _advance(self, command: dict[str, Any]) -> dict[str, Any]:
         trial = self._stand(command)
@@ -62,7 +68,7 @@ class TrialProgram:
         report = trial.reports[min(rung, len(trial.reports) - 1)]
         if command["keep"] and not trial.over and self.rank == 0:
             self._keep(trial, self.folder / "trials" / command["trial"])
-        return mailbag.pack(report)
+        return mailbag.pack(replace(report, message=report.message or self.note))
 
     def _stand(self, command: dict[str, Any]) -> Trial:
         """The trial as it stands here, or as its last checkpoint left it, or at its start."""
@@ -70,10 +76,25 @@ class TrialProgram:
             recipe = Recipe(command["recipe"])
             trial = Trial(recipe, self.train, command["seed"], self.device, command["rungs"])
             path = mailbag.checkpoint_path(self.folder, command["trial"])
+            if self.rank == 0:
+                for part in path.parent.glob("*.part"):  # what a killed worker was writing
+                    part.unlink(missing_ok=True)
             if path.exists():
-                trial.restore(path)
+                self._restore(trial, path)
             self.trial, self.name = trial, command["trial"]
         return self.trial
+
+    def _restore(self, trial: Trial, path: Path) -> None:
+        """Go on from the checkpoint; one that is damaged is put aside and the trial starts over."""
+        try:
+            trial.restore(path)
+        except checkpoint.Damaged as fault:
+            aside = path.with_suffix(".damaged")
+            if self.rank == 0:
+                path.replace(aside)
+            self.note = (
+                f"started over; its checkpoint is set aside as {aside}, for {fault}"
+            )
 
     def _keep(self, trial: Trial, folder: Path) -> None:
         """Write the encoder and the features of labelled and test samples for `confirm`."""
@@ -83,7 +104,12 @@ class TrialProgram:
             "train": features(encoder, self.train, self.train.labelled, self.device),
             "test": features(encoder, self.test, everything, self.device),
         }
-        folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-        save_file(weights, folder / "encoder.safetensors")
-        save_file(tensors, folder / "features.safetensors")
+        checkpoint.write(folder / "encoder.safetensors", weights, {})
+        checkpoint.write(folder / "features.safetensors", tensors, {})
+
+
+def blame(fault: BaseException) -> Status:
+    """The status of a trial that ended with `fault`."""
+    memory = isinstance(fault, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in str(fault)
+    return "oom" if memory else "error"

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,15 +20,18 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 
 from sslsearch.search import mailbag
-from sslsearch.search.mailbox import open_mailbox
+from sslsearch.search.mailbox import Look, open_mailbox
 from sslsearch.search.worker import serve
+from sslsearch.train import checkpoint
 from sslsearch.values import Status
 
 logger = logging.getLogger(__name__)
 
-START_SECONDS = 180.0  # for the first worker to report: after that the slot gives up, loudly
+START_SECONDS = 180.0  # for a worker to take a command: after that the slot gives up, loudly
 LOOK_SECONDS = 2.0  # between looks at the health of the worker group while a command runs
 MOST_DEATHS = 3  # workers that may die over one command before the trial is given up
+OUT_OF_MEMORY = ("OutOfMemory", "MemoryError", "low on memory", "can't allocate memory")
+LONGEST_REASON = 300  # characters of what Ray says of a dead worker
 HEALTH_ENV = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",  # default 2 s: how soon a dead worker is noticed
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less for each slot
@@ -51,6 +55,9 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         self._setup = ray.get(config["setup"])
         self._mailbox = open_mailbox()
         self._closing = False
+        self._open()
+
+    def _open(self) -> None:
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._keep_group, daemon=True)
         self._thread.start()
@@ -58,6 +65,8 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._commands = new_config["commands"]
         self._done = 0
+        if self._fault is not None:  # its workers found no place; there may be one now
+            self._open()
         return True
 
     def step(self) -> dict[str, Any]:
@@ -65,28 +74,30 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         sequence = ray.get(self._mailbox.submit.remote(command))
         answer = self._await(sequence, command.get("seconds"))
         self._done += 1
-        return {**answer, "done": self._done == len(self._commands)}
+        over = self._done == len(self._commands) or answer["status"] == mailbag.NO_PLACE
+        return {**answer, "done": over}
 
     def _await(self, sequence: int, seconds: float | None) -> dict[str, Any]:
-        started = time.monotonic()
         while True:
             if self._fault is not None:
+                if checkpoint.no_room(self._fault, Path(self._setup["storage"])):
+                    return mailbag.halt(str(self._fault))
+                if isinstance(self._fault, ray.train.ControllerError):
+                    return mailbag.no_place(str(self._fault))
                 raise RuntimeError(f"the slot's worker group is lost: {self._fault}")
             answer: dict[str, Any] | None = ray.get(
                 self._mailbox.wait.remote(sequence, LOOK_SECONDS)
             )
             if answer is not None:
                 return answer
-            waited = time.monotonic() - started
-            workers, handed, fault = ray.get(self._mailbox.look.remote())
-            if fault:
-                raise RuntimeError(f"a worker cannot start: {fault}")
-            if workers and seconds and waited > seconds:
+            look: Look = ray.get(self._mailbox.look.remote())
+            if look.fault:
+                raise RuntimeError(f"a worker cannot start: {look.fault}")
+            if seconds and look.held >= seconds:
                 return self._give_up(sequence, "timeout", f"no answer in {seconds:.0f} s")
-            if handed > MOST_DEATHS:
-                reason = f"its worker died {handed - 1} times (out of memory?)"
-                return self._give_up(sequence, "error", reason)
-            if waited > START_SECONDS and not workers:
+            if look.handed > MOST_DEATHS:
+                return self._give_up(sequence, *obituary(look))
+            if look.free > START_SECONDS:
                 raise RuntimeError(
                     f"no worker has started in {START_SECONDS:.0f} s; is the cluster too busy? "
                     "See `ray status`"
@@ -103,9 +114,8 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         try:
             while not self._closing:
                 _trainer(self._mailbox, self._setup).fit()
-                _, _, fault = ray.get(self._mailbox.look.remote())
-                if fault:  # the next group could not start either
-                    return
+                if ray.get(self._mailbox.look.remote()).fault:
+                    return  # the next group could not start either
         except BaseException as fault:  # noqa: BLE001 - told to the next step, which raises
             self._fault = fault
 
@@ -125,6 +135,36 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         return None
 
 
+def obituary(look: Look) -> tuple[Status, str]:
+    """How a command ends over which worker after worker has died, and why."""
+    deaths = f"its worker died {look.handed - 1} times"
+    last = last_words(look.losses[-1]) if look.losses else "no reason is known"
+    if look.starved:
+        return "oom", f"{deaths}, killed by the kernel because memory ran out"
+    if any(word in loss for loss in look.losses for word in OUT_OF_MEMORY):
+        return "oom", f"{deaths} because memory ran out: {last}"
+    return "error", f"{deaths}: {last}"
+
+
+def last_words(loss: str) -> str:
+    """The line that says most of what Ray Train tells of a lost worker: the last one of a
+    traceback, or the first that names a cause of death."""
+    lines = [line.strip() for line in loss.splitlines() if line.strip()]
+    told = [line for line in lines if "exit detail" in line.lower()]
+    return (told or lines[-1:] or ["no reason is known"])[0][:LONGEST_REASON]
+
+
+class Undertaker(ray.train.UserCallback):  # type: ignore[misc]
+    """Tells the mailbox of workers that died; Ray Train runs it in its controller."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        reasons = [f"{type(e).__name__}: {e}" for e in worker_exceptions.values()]
+        self._mailbox.lost.remote(reasons)
+
+
 def _trainer(mailbox: Any, setup: dict[str, Any]) -> TorchTrainer:
     return TorchTrainer(
         serve,
@@ -142,6 +182,7 @@ def _trainer(mailbox: Any, setup: dict[str, Any]) -> TorchTrainer:
         run_config=ray.train.RunConfig(
             name=f"slot-{os.getpid()}-{time.time_ns()}",
             storage_path=setup["storage"],
-            failure_config=ray.train.FailureConfig(max_failures=-1),
+            failure_config=ray.train.FailureConfig(max_failures=-1, controller_failure_limit=0),
+            callbacks=[Undertaker(mailbox)],
         ),
     )

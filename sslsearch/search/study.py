@@ -23,20 +23,27 @@ from sslsearch.data.samples import Samples
 from sslsearch.search import confirm
 from sslsearch.search.announce import Announcer
 from sslsearch.search.board import Line
-from sslsearch.search.cluster import cluster
+from sslsearch.search.cluster import cluster, nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.floors import Floors, read_features
-from sslsearch.search.opening import refuse_large_batches, refuse_other_question, starts
+from sslsearch.search.opening import (
+    best_of,
+    refuse_large_batches,
+    refuse_other_question,
+    starts,
+)
 from sslsearch.search.record import Record
-from sslsearch.search.resources import DRIVER_CPUS, Fit, fit
+from sslsearch.search.resources import SLOT, Fit, Room, fit
 from sslsearch.search.scheduler import FamilyHalving
 from sslsearch.search.slot import Slot
 from sslsearch.space import Space
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
+from sslsearch.track.params import scrub
+from sslsearch.train import checkpoint
 from sslsearch.values import Status
 
-RETRIES = 5  # of a trial whose slot (not whose training) failed
+CEILING = 1024  # slots that Tune may start; how many it does is the conductor's to say
 PROGRAM = "sslsearch.search.program:TrialProgram"
 
 
@@ -47,11 +54,14 @@ class Answer:
     Attributes:
         confirmed: default, finalists and floors, with their test scores.
         optimism: the winner's score while searching minus its score on fresh seeds.
+        device, devices: what a run held: GPU or CPU, and how many.
     """
 
     verdict: confirm.Verdict
     confirmed: list[confirm.Confirmed]
     optimism: float
+    device: str
+    devices: float
 
 
 class Study:
@@ -62,26 +72,37 @@ class Study:
         folder: where everything is kept; made once the input has proved right.
         root: relative data paths start here.
         console: who is told.
+        source: folder of another study, whose best recipes run first here.
     """
 
-    def __init__(self, space: Space, folder: Path, root: Path, console: Console) -> None:
+    def __init__(
+        self,
+        space: Space,
+        folder: Path,
+        root: Path,
+        console: Console,
+        source: Path | None = None,
+    ) -> None:
         self.space, self.folder, self.console = space, folder.resolve(), console
         self.started = time.monotonic()
         refuse_other_question(self.folder / "space.yaml", space)
         console.phase("reading the data")
-        self.data: Prepared = prepare(space.data.model_dump(), root)
+        self._new = not self.folder.exists()  # a large pool is put there in files
+        self.data: Prepared = prepare(space.data.model_dump(), root, self.folder)
         self.train = Samples.from_table(self.data.train)
         refuse_large_batches(space, self.train)
+        known = [] if source is None else best_of(source)
         for note in self.data.notes:
             console.note(f"data: {note}")
-        self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.record = Record(self.folder, space)
-        (self.folder / "space.yaml").write_text(space.text)
+        checkpoint.write_text(self.folder / "space.yaml", scrub(space.text))
         if self.record.carried_over:
             console.note(f"the space has changed: {self.record.carried_over}")
         self.default, others = starts(space)
         self.record.enqueue(self.default, "default")
+        for recipe in known:
+            self.record.enqueue(recipe, "study")
         for recipe in others:
             self.record.enqueue(recipe, "literature")
         over = self.record.recall("finished") is not None  # a longer budget has its own minutes
@@ -102,7 +123,10 @@ class Study:
             return False
         now = self._budget()
         same = all(before[key] == now[key] for key in ("digest", "top", "seeds", "floors"))
-        return same and all(before[key] >= now[key] for key in ("trials", "minutes"))
+        limits = ("trials", "minutes", "device_hours")
+        return same and all(
+            (before.get(key) or math.inf) >= (now[key] or math.inf) for key in limits
+        )
 
     def mark_finished(self) -> None:
         self.record.remember("finished", self._budget())
@@ -118,17 +142,18 @@ class Study:
     def run(self, address: str | None) -> Answer:
         """Search, confirm, open the test. A KeyboardInterrupt passes through: nothing is lost."""
         self.console.phase("starting Ray")
-        with cluster(address) as resources:
+        with cluster(address):
             try:
-                fitted = fit(self.space.compute, resources)
+                fitted = fit(self.space.compute, nodes())
             except ValueError:
                 self._withdraw()
                 raise
+            room = Room(fitted, nodes)
             announcer = Announcer(
-                self.folder, self.record, self.console, self.tracker, self.floors, fitted.slots
+                self.folder, self.record, self.console, self.tracker, self.floors, room
             )
             self._introduce(fitted)
-            conductor = self._search(fitted, announcer)
+            conductor = self._search(fitted, room, announcer)
             return self._confirm(conductor, announcer)
 
     def close(self) -> None:
@@ -154,7 +179,7 @@ class Study:
             space_text=self.space.text,
         )
 
-    def _search(self, fitted: Fit, announcer: Announcer) -> Conductor:
+    def _search(self, fitted: Fit, room: Room, announcer: Announcer) -> Conductor:
         """Search and confirmation runs, all on the same warm slots."""
         self.console.phase(f"starting {fitted.slots} slot{'s' if fitted.slots > 1 else ''}")
         top = self.space.confirm.top
@@ -163,26 +188,27 @@ class Study:
             self.record,
             self.folder,
             self._setup(fitted),
-            fitted.slots,
+            room,
             self.clock,
             announcer,
             self.default,
             lambda rows: confirm.finalists(rows, top),
+            fitted.device,
+            fitted.devices,
         )
         ray.tune.Tuner(
-            ray.tune.with_resources(Slot, {"CPU": DRIVER_CPUS}),
+            ray.tune.with_resources(Slot, SLOT),
             tune_config=ray.tune.TuneConfig(
                 search_alg=conductor,
                 scheduler=self._scheduler(),
                 num_samples=-1,
                 reuse_actors=True,
-                max_concurrent_trials=fitted.slots,
+                max_concurrent_trials=CEILING,
             ),
             run_config=ray.tune.RunConfig(
                 storage_path=str(self.folder / ".ray"),
                 name=f"run-{os.getpid()}-{int(time.time())}",
                 verbose=0,
-                failure_config=ray.tune.FailureConfig(max_failures=RETRIES),
             ),
         ).fit()
         shutil.rmtree(self.folder / ".ray", ignore_errors=True)
@@ -214,10 +240,10 @@ class Study:
             (row.recipe.family, report.rung, report.score)
             for row in self.record.rows("trial")
             for report in row.reports
-            if report.status == "ok" and row.status != "running"
+            if report.status == "ok"
         ]
-        halve = self.space.search.scheduler == "asha"
-        return FamilyHalving(self.space.fidelity.eta, past, halve)
+        rungs = len(self.space.fidelity.rungs())
+        return FamilyHalving(self.space.fidelity.eta, rungs, past, self.space.search.scheduler)
 
     def _confirm(self, conductor: Conductor, announcer: Announcer) -> Answer:
         contenders = self._contenders(conductor)
@@ -241,7 +267,8 @@ class Study:
         )
         verdict = confirm.decide(confirmed, metric, test.groups_N)
         announcer.write_board(self._tests(confirmed, announcer))
-        return Answer(verdict, confirmed, self._optimism(verdict))
+        optimism = self._optimism(verdict)
+        return Answer(verdict, confirmed, optimism, conductor.device, conductor.devices)
 
     def _contenders(self, conductor: Conductor) -> list[confirm.Contender]:
         """The default and the finalists, each with its runs on the fresh seeds of this study."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import importlib
 import os
-import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 import ray
 import ray.train
 
-GROWTH_BYTES = 2 << 30  # resident memory gained over the first trial's that makes a worker restart
-HUNG_EXIT = 86
+GROWTH_BYTES = 2 << 30  # own memory gained over the first trial's that makes a worker restart
+STDERR = 2
+COUNTS = Path("/proc/vmstat")  # Linux; elsewhere nobody tells that memory ran out
 
 
 class Program(Protocol):
@@ -45,6 +47,7 @@ def serve(config: dict[str, Any]) -> None:
     after = 0
     gc.freeze()  # imported modules never become garbage: collecting between trials stays quick
     while True:
+        me["killed"] = killed_for_memory()
         sequence, command = ray.get(mailbox.next.remote(me, after))
         if sequence < 0:
             return
@@ -54,10 +57,12 @@ def serve(config: dict[str, Any]) -> None:
             trials.add(command["trial"])
             program.free()
             gc.collect()
-            rss = psutil.Process().memory_info().rss
+            rss = own_memory()
             first_rss = first_rss or rss
             old = len(trials) > config["recycle_after"] or rss > first_rss + GROWTH_BYTES
             if old and len(trials) > 1:
+                if rank == 0:
+                    ray.get(mailbox.retire.remote())
                 return  # the slot starts a fresh group, which is handed this same command
         with _watchdog(command.get("seconds")):
             answer = program.obey(command)
@@ -66,15 +71,29 @@ def serve(config: dict[str, Any]) -> None:
         after = sequence
 
 
+def own_memory() -> int:
+    """Resident bytes of this process alone: pages of mapped samples are the kernel's to drop."""
+    info = psutil.Process().memory_info()
+    return int(info.rss - getattr(info, "shared", 0))  # known on Linux
+
+
+def killed_for_memory() -> int:
+    """How many processes of this machine the kernel has killed because memory ran out."""
+    if not COUNTS.exists():
+        return 0
+    counts = dict(line.split() for line in COUNTS.read_text().splitlines())
+    return int(counts.get("oom_kill", 0))
+
+
 @contextlib.contextmanager
 def _watchdog(seconds: float | None) -> Iterator[None]:
-    """End this process if the command takes longer: a hung step cannot be asked to stop."""
-    timer = threading.Timer(seconds, os._exit, (HUNG_EXIT,)) if seconds else None
-    if timer:
-        timer.daemon = True
-        timer.start()
+    """End this process if the command takes longer: a hung step cannot be asked to stop.
+
+    The interpreter may hang with it (a step that holds its lock), so the timer must not need it.
+    """
+    if seconds:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
     try:
         yield
     finally:
-        if timer:
-            timer.cancel()
+        faulthandler.cancel_dump_traceback_later()

@@ -27,7 +27,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.search import Searcher
 
 from sslsearch.search.cluster import cluster
-from sslsearch.search.resources import DRIVER_CPUS
+from sslsearch.search.resources import SLOT
 from sslsearch.search.slot import Slot
 
 REPORTS = 3
@@ -86,7 +86,7 @@ def slot_seconds(trials: int, storage: str) -> float:
     }
     searcher = Sequence(trials, ray.put(setup))
     ray.tune.Tuner(
-        ray.tune.with_resources(Slot, {"CPU": DRIVER_CPUS}),
+        ray.tune.with_resources(Slot, SLOT),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, max_concurrent_trials=1
         ),
@@ -123,7 +123,7 @@ def stock_trial(config: dict[str, Any]) -> None:
 def stock_seconds(trials: int, storage: str) -> float:
     """Marginal seconds per trial of the documented way, one at a time."""
     result = ray.tune.Tuner(
-        ray.tune.with_resources(stock_trial, {"CPU": DRIVER_CPUS}),
+        ray.tune.with_resources(stock_trial, {"CPU": 0.01}),
         param_space={"storage": storage, "i": ray.tune.grid_search(list(range(trials)))},
         tune_config=ray.tune.TuneConfig(max_concurrent_trials=1),
         run_config=ray.tune.RunConfig(storage_path=storage, name="stock", verbose=0),

@@ -18,7 +18,7 @@ from sslsearch.space.sections import Compute
     ],
 )
 def test_slots_that_fit(compute: dict, cluster: dict, slots: int, gpu: bool) -> None:
-    fitted = fit(Compute(**compute), cluster)
+    fitted = fit(Compute(**compute), [cluster])
     assert (fitted.slots, fitted.use_gpu) == (slots, gpu)
 
 
@@ -32,4 +32,4 @@ def test_slots_that_fit(compute: dict, cluster: dict, slots: int, gpu: bool) -> 
 )
 def test_too_little_is_an_error_before_anything_starts(compute: dict, cluster: dict) -> None:
     with pytest.raises(ValueError, match=r"but the cluster has 2 CPU and 0 GPU: \d slot\(s\) fit"):
-        fit(Compute(**compute), cluster)
+        fit(Compute(**compute), [cluster])

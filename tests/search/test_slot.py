@@ -123,7 +123,7 @@ def test_a_late_worker_gets_the_waiting_command_and_no_old_one() -> None:
     one = ray.get(box.submit.remote({"trial": "a"}))
     assert ray.get(box.next.remote(worker, 0)) == (one, {"trial": "a"})
     assert ray.get(box.next.remote(worker, 0)) == (one, {"trial": "a"})  # it died: again
-    assert ray.get(box.look.remote())[1] == 2
+    assert ray.get(box.look.remote()).handed == 2
     ray.get(box.answer.remote(one, {"score": 1}))
     ray.get(box.answer.remote(one, {"score": 2}))  # answered once
     assert ray.get(box.wait.remote(one, 1.0)) == {"score": 1}

@@ -1,5 +1,7 @@
 """A whole study on real Ray slots: its files, its resume, its faults. Processes really die."""
 
+import contextlib
+import contextlib
 import json
 import os
 import signal
@@ -101,13 +103,43 @@ def test_what_does_not_fit_leaves_nothing_behind(space: Space, tmp_path: Path) -
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_losers_leave_no_checkpoints_behind(space: Space, tmp_path: Path) -> None:
+    """200 trials never take more disk than 3 checkpoints for each slot."""
+    text = space.text.replace("first: 32, last: 288, eta: 3", "first: 16, last: 32, eta: 2")
+    text = text.replace("trials: 4, minutes: 5", "trials: 200, minutes: 4")
+    most, checkpoint, over = 0, 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most, checkpoint
+        while not over.is_set():
+            sizes = []
+            for path in (tmp_path / "trials").glob("t*/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    sizes.append(path.stat().st_size)
+            most, checkpoint = max(most, sum(sizes)), max([checkpoint, *sizes])
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        study, _ = run(parse(text), tmp_path)
+    finally:
+        over.set()
+        thread.join()
+    assert len(study.record.rows("trial")) == 200
+    assert 0 < most <= 3 * checkpoint * 2  # the cluster of the tests has room for two slots
+    assert not list((tmp_path / "trials").glob("t*"))
+
+
 def workers_of(program: str) -> list[psutil.Process]:
-    """Ray worker processes of this machine whose title says what they run."""
+    """Ray worker processes under this one whose title says what they run."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if program in line:
-            found.append(process)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if program in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 
