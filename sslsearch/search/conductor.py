@@ -8,13 +8,14 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
 from sslsearch.search import mailbag
+from sslsearch.search.clock import Clock as Clock
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import WAIT, Record, Row
 from sslsearch.search.resources import Room
@@ -46,27 +47,6 @@ class Listener(Protocol):
     def idle(self) -> None: ...
 
     def phase(self, text: str) -> None: ...
-
-
-@dataclass
-class Clock:
-    """Wall clock of a study over all its runs.
-
-    Attributes:
-        minutes: the budget.
-        spent: seconds used by earlier runs.
-        started: when this run began, `time.monotonic()`.
-    """
-
-    minutes: float
-    spent: float
-    started: float = field(default_factory=time.monotonic)
-
-    def elapsed(self) -> float:
-        return self.spent + time.monotonic() - self.started
-
-    def left(self) -> float:
-        return self.minutes * 60 - self.elapsed()
 
 
 class Conductor(Searcher):  # type: ignore[misc]
@@ -129,6 +109,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         self.listener.began(row)
         return {
             "setup": self.setup,
+            "slot": self.slots.take(trial_id),
             "kind": row.kind,
             "family": row.recipe.family,
             "commands": mailbag.commands(
@@ -247,6 +228,7 @@ class Conductor(Searcher):  # type: ignore[misc]
                 status = "error" if error else "stopped"
         name = self.live.pop(trial_id)
         self.since.pop(trial_id, None)
+        self.slots.leave(trial_id)
         self._works = self._works or status != "error"
         row = self.record.finish(name, status)
         mailbag.checkpoint_path(self.folder, name).unlink(missing_ok=True)
@@ -266,6 +248,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         if self._losses[name] > MOST_LOSSES:
             return False
         del self.live[trial_id], self.since[trial_id]
+        self.slots.leave(trial_id, warm=False)
         if unplaced:
             self._unplaced += 1
             self.slots.crowded(len(self.live))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,20 @@ from sslsearch.values import Recipe
 Floats = NDArray[np.float64]
 
 
-def finalists(rows: Sequence[Row], top: int) -> list[Recipe]:
-    """The `top` best recipes, different from one another; full-length trials come first."""
+def finalists(
+    rows: Sequence[Row], top: int, worth: Mapping[str, float] | None = None
+) -> list[Recipe]:
+    """The `top` best recipes, different from one another; full-length trials come first.
+
+    Args:
+        worth: scores by trial that rank in the place of the observed ones (denoise.py).
+    """
+    if worth is None:
+        worth = {row.name: row.score for row in rows}
     able = [row for row in rows if row.fits and row.status in ("ok", "stopped") and row.judged]
-    ranked = sorted(able, key=lambda row: (len(row.reports), row.score), reverse=True)
+    ranked = sorted(
+        able, key=lambda row: (len(row.reports), worth.get(row.name, -math.inf)), reverse=True
+    )
     unique = {row.recipe.hash: row.recipe for row in reversed(ranked)}
     best_first = [row.recipe.hash for row in ranked]
     return [unique[key] for key in dict.fromkeys(best_first)][:top]

@@ -10,72 +10,24 @@ import json
 import logging
 import math
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from sslsearch.search.row import WAIT as WAIT
+from sslsearch.search.row import Kind, head, row_of
+from sslsearch.search.row import Row as Row
 from sslsearch.search.sampler import DistributionAsk, OptunaAsk, make_sampler
 from sslsearch.space import Space
 from sslsearch.values import Recipe, Report
 
-Kind = Literal["trial", "finalist"]
 CONFIRM = "confirm"
-WAIT = "wait"  # the stage in which a slot neither trains nor judges
 INFEASIBLE = "infeasible"  # the constraint by which the sampler learns of nan, oom, collapse …
-
-
-@dataclass(frozen=True)
-class Row:
-    """One trial as the record has it.
-
-    Attributes:
-        name: unique and stable over restarts (`t0007`; `f-1a2b3c-s101` for a finalist's run).
-        origin: where its recipe came from (default, literature, sampler, confirm).
-        status: running, or how it ended.
-        reports: one for each rung reached.
-        fits: False for a trial of an earlier form of the space that has no place in this one.
-    """
-
-    name: str
-    kind: Kind
-    origin: str
-    recipe: Recipe
-    seed: int
-    status: str = "running"
-    reports: tuple[Report, ...] = ()
-    fits: bool = True
-
-    @property
-    def score(self) -> float:
-        return self.reports[-1].score if self.reports else math.nan
-
-    @property
-    def stages(self) -> dict[str, float]:
-        """Seconds by stage; `wait` is what none of the others explains."""
-        stages: dict[str, float] = defaultdict(float)
-        for report in self.reports:
-            for stage, seconds in report.seconds.items():
-                stages[stage] += seconds
-        return dict(stages)
-
-    @property
-    def seconds(self) -> float:
-        """How long it trained and was judged; without waiting."""
-        return sum(seconds for stage, seconds in self.stages.items() if stage != WAIT)
-
-    @property
-    def samples_seen(self) -> int:
-        return self.reports[-1].samples_seen if self.reports else 0
-
-    @property
-    def judged(self) -> bool:
-        return any(report.status == "ok" for report in self.reports)
 
 
 @dataclass
@@ -147,7 +99,7 @@ class Record:
         for frozen in self._kept[study.study_name].get_trials(deepcopy=False):
             if "row" not in frozen.user_attrs:
                 continue  # of an earlier version: enqueued, or asked for in the moment of a crash
-            row = _row(frozen)
+            row = row_of(frozen)
             self._rows[row.name] = row
             study.add_trial(frozen)
             if frozen.state is TrialState.RUNNING:
@@ -164,7 +116,7 @@ class Record:
         for frozen in study.get_trials(deepcopy=False):
             if "row" not in frozen.user_attrs or frozen.state is TrialState.RUNNING:
                 continue
-            row = _row(frozen)
+            row = row_of(frozen)
             answers = self.space.project(row.recipe, strict=True)
             self._rows[row.name] = replace(row, fits=answers is not None)
             finished += 1
@@ -227,7 +179,7 @@ class Record:
 
     def _begin(self, study: optuna.Study, trial: optuna.Trial, row: Row) -> Row:
         copy = self._memory.get_trial(trial._trial_id)
-        copy.user_attrs |= {"name": row.name, "row": _head(row)}
+        copy.user_attrs |= {"name": row.name, "row": head(row)}
         kept = self.storage.create_new_trial(self._kept[study.study_name]._study_id, copy)
         self._open[row.name] = Open(study, trial, kept, set(copy.system_attrs))
         self._rows[row.name] = row
@@ -300,26 +252,6 @@ def read_rows(folder: Path) -> list[Row]:
     rows = []
     for name in optuna.study.get_all_study_names(storage):
         trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-        rows += [_row(frozen) for frozen in trials if "row" in frozen.user_attrs]
+        rows += [row_of(frozen) for frozen in trials if "row" in frozen.user_attrs]
     storage.remove_session()
     return list({row.name: row for row in rows}.values())
-
-
-def _head(row: Row) -> str:
-    head = {"kind": row.kind, "origin": row.origin, "seed": row.seed, "recipe": row.recipe.body}
-    return json.dumps(head)
-
-
-def _row(frozen: FrozenTrial) -> Row:
-    attrs = frozen.user_attrs
-    head = json.loads(attrs["row"])
-    reports = [Report.from_dict(json.loads(v)) for k, v in attrs.items() if k.startswith("report-")]
-    return Row(
-        name=attrs["name"],
-        kind=head["kind"],
-        origin=head["origin"],
-        recipe=Recipe(head["recipe"]),
-        seed=head["seed"],
-        status=attrs.get("status", "error") if frozen.state.is_finished() else "running",
-        reports=tuple(sorted(reports, key=lambda report: report.rung)),
-    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SLOT = {"memory": 1}  # bytes: a slot's own actor only waits, but Tune must reserve something
+ACTOR = "memory"  # what a slot's own actor reserves, in bytes: it only waits
 LOOK_SECONDS = 2.0  # between looks at the cluster
 CROWDED_SECONDS = 30.0  # before another slot is tried where one found no place
 EPSILON = 1e-9  # 0.3 / 0.1 is three
@@ -107,6 +108,9 @@ class Room:
         self.fitted, self.nodes = fitted, nodes
         self._slots, self._looked = fitted.slots, time.monotonic()
         self._ceiling, self._until = 0, 0.0
+        self._taken: dict[str, int] = {}  # Tune's id of a trial -> its slot
+        self._free: list[int] = []  # slots without a trial, the last to be taken first
+        self._numbers = itertools.count(1)
 
     def __call__(self) -> int:
         now = time.monotonic()
@@ -115,6 +119,15 @@ class Room:
             most = self.fitted.most
             self._slots, self._looked = fits if most is None else min(fits, most), now
         return min(self._slots, self._ceiling) if now < self._until else self._slots
+
+    def take(self, trial_id: str) -> int:
+        """The slot for a trial: a warm one if there is any."""
+        self._taken[trial_id] = self._free.pop() if self._free else next(self._numbers)
+        return self._taken[trial_id]
+
+    def leave(self, trial_id: str, warm: bool = True) -> None:
+        """A trial no longer needs its slot, whose workers are up (`warm`) or not."""
+        self._free.insert(len(self._free) if warm else 0, self._taken.pop(trial_id))
 
     def crowded(self, running: int) -> None:
         """A slot found no place beside `running` others: try no further one for a while.

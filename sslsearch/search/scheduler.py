@@ -58,12 +58,20 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
         how: str = "asha",
     ) -> None:
         super().__init__()
+        self._kept: set[Any] = set()  # what slots reserve
         self.eta, self.how = eta, how
         self.shares = bracket_shares(rungs, eta) if how == "hyperband" else [1.0]
         self.seen: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
         self.brackets: dict[str, dict[str, int]] = defaultdict(dict)  # family -> trial -> bracket
         for number, (family, rung, score) in enumerate(past):
             self.seen[family, 0, rung][f"past-{number}"] = score
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Have Tune keep the actor of every slot between trials; it would keep one of all."""
+        request = trial.placement_group_factory
+        if request not in self._kept:
+            self._kept.add(request)
+            tune_controller._tune_controller._actor_cache.increase_max(request)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if self.how == "none" or trial.config["kind"] != "trial":

@@ -21,6 +21,7 @@ from ray.train.torch import TorchTrainer
 
 from sslsearch.search import mailbag
 from sslsearch.search.mailbox import Look, open_mailbox
+from sslsearch.search.resources import ACTOR
 from sslsearch.search.worker import serve
 from sslsearch.train import checkpoint
 from sslsearch.values import Status
@@ -133,6 +134,15 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         return None
+
+
+def slot_of(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
+    """What Tune reserves for a trial: one byte more for each slot, so that no two are alike.
+
+    Tune gives a waiting trial any idle actor that reserves the same, and ends the actor that is
+    starting for it: while trials are shorter than a slot's start, no second slot would come up.
+    """
+    return ray.tune.PlacementGroupFactory([{ACTOR: config["slot"]}])
 
 
 def obituary(look: Look) -> tuple[Status, str]:

@@ -25,6 +25,7 @@ from sslsearch.search.announce import Announcer
 from sslsearch.search.board import Line
 from sslsearch.search.cluster import cluster, nodes
 from sslsearch.search.conductor import Clock, Conductor
+from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors, read_features
 from sslsearch.search.opening import (
     best_of,
@@ -33,9 +34,9 @@ from sslsearch.search.opening import (
     starts,
 )
 from sslsearch.search.record import Record
-from sslsearch.search.resources import SLOT, Fit, Room, fit
+from sslsearch.search.resources import Fit, Room, fit
 from sslsearch.search.scheduler import FamilyHalving
-from sslsearch.search.slot import Slot
+from sslsearch.search.slot import Slot, slot_of
 from sslsearch.space import Space
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
@@ -168,14 +169,11 @@ class Study:
             shutil.rmtree(self.folder)
 
     def _introduce(self, fitted: Fit) -> None:
-        source = self.space.data.source
+        source, data = self.space.data.source, dict(self.data.summary)
+        params = {"data": data, "slots": fitted.slots, "workers": fitted.workers}
         self.tracker.study(
             tags={"sslsearch.goal": str(self.space.goal), "sslsearch.source": source},
-            params={
-                "data": dict(self.data.summary),
-                "slots": fitted.slots,
-                "workers": fitted.workers,
-            },
+            params=params,
             space_text=self.space.text,
         )
 
@@ -192,12 +190,12 @@ class Study:
             self.clock,
             announcer,
             self.default,
-            lambda rows: confirm.finalists(rows, top),
+            lambda rows: confirm.finalists(rows, top, denoised(rows, self.space)),
             fitted.device,
             fitted.devices,
         )
         ray.tune.Tuner(
-            ray.tune.with_resources(Slot, SLOT),
+            ray.tune.with_resources(Slot, slot_of),
             tune_config=ray.tune.TuneConfig(
                 search_alg=conductor,
                 scheduler=self._scheduler(),
@@ -218,15 +216,12 @@ class Study:
         """What every slot must know, once in Ray's object store; the samples lie there too."""
         train, test = ray.put(self.data.train), ray.put(confirm.without_labels(self.data.test))
         self.floors.place(train, test)
+        folder, threads = str(self.folder), fitted.threads
+        shared = {"train": train, "test": test, "folder": folder, "threads": threads}
         return ray.put(
             {
                 "program": PROGRAM,
-                "setup": {
-                    "train": train,
-                    "test": test,
-                    "folder": str(self.folder),
-                    "threads": fitted.threads,
-                },
+                "setup": shared,
                 "workers": fitted.workers,
                 "resources": fitted.resources,
                 "use_gpu": fitted.use_gpu,

@@ -29,6 +29,7 @@ NOISES = (0.1, 0.3, 1.0)  # variance of a single trial in units of the answers' 
 KINSHIPS = (0.7, 0.9, 0.98)  # likeness of neighbouring rungs
 FLICKER = 0.02  # variance of a single report
 FEWEST = 3  # reports
+TINY = 1e-12  # so that equal scores have a likelihood
 TUNED_ON = 200  # reports: the likelihood is taken of no more
 
 
@@ -127,7 +128,7 @@ class Surrogate:
             whitened = solve_triangular(lower, self.rest_N[some], lower=True)
             n = len(some)
             # the overall variance is the one that fits best, in closed form
-            likelihood = -np.log(np.diag(lower)).sum() - n / 2 * np.log(np.mean(whitened**2))
+            likelihood = -np.log(np.diag(lower)).sum() - n / 2 * np.log(np.mean(whitened**2) + TINY)
             best = max(best, (float(likelihood), settings))
         return best[1]
 

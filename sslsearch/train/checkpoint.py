@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
-LITTLE = 1 << 20  # bytes left: SQLite may then speak of an I/O error
+SQLITE = ("disk I/O error", "unable to open database file")  # what it says of a full disk, too
+LITTLE = 1 << 20  # bytes left, when that is what SQLite means
 
 
 class Damaged(ValueError):
@@ -91,7 +92,7 @@ def write_text(path: Path, text: str) -> None:
 
 def no_room(fault: BaseException | None, folder: Path) -> bool:
     """Did `fault`, or what caused it, come of a full disk (or quota) under `folder`?"""
-    words = (*FULL, "disk I/O error") if shutil.disk_usage(folder).free < LITTLE else FULL
+    words = (*FULL, *SQLITE) if shutil.disk_usage(folder).free < LITTLE else FULL
     while fault is not None:
         number = fault.errno if isinstance(fault, OSError) else None
         if number in (errno.ENOSPC, errno.EDQUOT) or any(word in str(fault) for word in words):

@@ -87,7 +87,9 @@ def main() -> None:
             worlds = [replay.World(table, space, dataset, labels, int(d)) for d in draws]
             for seed in range(args.searches):
                 at = seed % len(draws)
-                for rule, recipe in picks(search(worlds[at], seed, args.trials), worlds[at]).items():
+                for rule, recipe in picks(
+                    search(worlds[at], seed, args.trials), worlds[at]
+                ).items():
                     test = tested(recipe, worlds[at])
                     found[rule][str(dataset), labels, at].append(test)
     summary = {}

@@ -7,17 +7,18 @@ Searches are replayed on recorded learning curves (replay/README.md) for every d
 labels per class, and --seeds seeds spread over the draws of the labels:
 
 - ours: the package's conductor, sampler and scheduler with their defaults
-- tpe: Optuna's TPESampler at full length
+- tpe: Optuna's TPESampler at full length, by ray.tune's OptunaSearch
 - ray_optuna_asha: ray.tune's OptunaSearch with its ASHAScheduler, defaults of both
 - one_epoch_top_k: 100 random recipes at the first rung, the best 10 at full length, and so on
 - random: random recipes at full length
 
-The score of a search is the selection score of the best trial that has reached the last rung. Its
-target is what random search has reached after 100 trials, the median over the seeds. Compute is
-samples trained on by all trials together until the target is reached, over the median that random
-search needs to reach it (at most its 100 trials; on a table of few recipes less). A search that has
-not reached it after 50 full-length trials' worth counts as one that never does. --work keeps what
-has been replayed, so that a run that was stopped goes on. The last line is JSON.
+The score of a search is the selection score of the best trial that has come to the last rung. Its
+target is what random search has reached after 100 trials, the median over the seeds of that data
+set, label budget and draw. Compute is samples trained on by all trials together until the target is
+reached, over the median that random search needs to reach it. A search that has not reached it
+after 50 full-length trials' worth counts as one that never does; null is a median of those.
+test_accuracy is that of the trial that reached the target, or of the incumbent at the end. --work
+keeps what has been replayed, so that a run that was stopped goes on. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import statistics
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ MOST = 50  # full-length trials' worth, after which a search has failed
 LABELS = ("5", "10")
 SCREENED, KEPT = 100, 10  # one_epoch_top_k
 Result = dict[str, Any]
+Key = tuple[Any, ...]
 
 
 def ours(world: replay.World, seed: int, target: float) -> list[replay.Finished]:
@@ -118,64 +120,89 @@ METHODS: dict[str, Callable[[replay.World, int, float], list[replay.Finished]]] 
 }
 
 
-def outcome(finished: list[replay.Finished], target: float) -> Result:
-    """Compute until the target, and what the incumbent is worth on the test split then."""
-    cost = next((f.cost for f in finished if f.score >= target), math.inf)
-    best = max(finished, key=lambda f: f.score, default=None)
+def records(finished: list[replay.Finished]) -> list[list[float]]:
+    """Each time the incumbent changed: (compute, its score, its test accuracy)."""
+    best, found = -math.inf, []
+    for one in finished:
+        if one.score > best:
+            best = one.score
+            found.append([one.cost, one.score, one.test])
+    return found
+
+
+class Notebook:
+    """What has been replayed; on disk too where a file is given."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.pages = path, dict[Key, list[list[float]]]()
+        if path and path.exists():
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            self.pages = {tuple(line["key"]): line["records"] for line in lines}
+
+    def look(self, key: Key, search: Callable[[], list[replay.Finished]]) -> list[list[float]]:
+        if key not in self.pages:
+            self.pages[key] = records(search())
+            if self.path:
+                with self.path.open("a") as file:
+                    file.write(json.dumps({"key": key, "records": self.pages[key]}) + "\n")
+        return self.pages[key]
+
+
+def compare(
+    world: replay.World, name: Key, methods: list[str], seeds: list[int], notes: Notebook
+) -> list[Result]:
+    """All searches in one world, with what random search needs there."""
+    chance = [notes.look((*name, "random", s), lambda s=s: random(world, s)) for s in seeds]
+    target = statistics.median_low(run[-1][1] for run in chance)  # half reach it
+    own = statistics.median_low(reach(run, target) for run in chance)
+    found = []
+    for method in methods:
+        for seed in seeds:
+            run = notes.look(
+                (*name, method, seed), lambda m=method, s=seed: METHODS[m](world, s, target)
+            )
+            compute = reach(run, target)
+            found.append(
+                {
+                    "cell": (*name[:2], method),
+                    "method": method,
+                    "over_random": compute / own,
+                    "over_100_trials": compute / (TRIALS * world.rungs[-1]),
+                    "test": next((r[2] for r in run if r[1] >= target), run[-1][2] if run else 0),
+                }
+            )
+    return found
+
+
+def reach(run: list[list[float]], target: float) -> float:
+    return next((record[0] for record in run if record[1] >= target), math.inf)
+
+
+def summary(results: list[Result]) -> Result:
+    """Medians over all searches, after a line for each data set, label budget and method."""
+    by_method, by_cell = defaultdict(list), defaultdict(list)
+    for result in results:
+        by_method[result["method"]].append(result)
+        by_cell[result["cell"]].append(result)
+    for cell, found in sorted(by_cell.items()):
+        print(f"{' '.join(cell):40s} {middle(found, 'over_random')} of random's compute")
     return {
-        "compute": cost,
-        "score": best.score if best else math.nan,
-        "test": best.test if best else math.nan,
+        "compute_over_random": {m: middle(r, "over_random") for m, r in by_method.items()},
+        "compute_over_100_trials": {m: middle(r, "over_100_trials") for m, r in by_method.items()},
+        "reached": {
+            m: round(statistics.fmean(math.isfinite(r["over_random"]) for r in found), 3)
+            for m, found in by_method.items()
+        },
+        "test_accuracy": {
+            m: round(statistics.fmean(r["test"] for r in found), 4)
+            for m, found in by_method.items()
+        },
     }
 
 
-def searches(table: pd.DataFrame, seeds: int, methods: list[str]) -> Iterator[Result]:
-    """Every search that is to be replayed; `run` replays it."""
-    space = replay.replay_space()
-    for dataset in table.dataset.cat.categories:
-        for labels in LABELS:
-            draws = sorted(table[table.labels == labels].draw.dropna().unique())
-            for draw in draws:
-                world = replay.World(table, space, dataset, labels, int(draw))
-                mine = [s for s in range(seeds) if s % len(draws) == draw]
-                reached = [random(world, seed) for seed in mine]
-                target = statistics.median(max(f.score for f in run) for run in reached)
-                for method in methods:
-                    for seed in mine:
-                        yield {
-                            "key": [str(dataset), labels, int(draw), method, seed],
-                            "run": lambda w=world, m=method, s=seed, t=target: outcome(
-                                METHODS[m](w, s, t), t
-                            ),
-                        }
-
-
-def summary(results: dict[tuple[Any, ...], Result], full: int) -> Result:
-    """Ratios to random's median compute in the same world, and their medians."""
-    computes: dict[tuple[Any, ...], list[float]] = defaultdict(list)
-    for key, result in results.items():
-        computes[key[:4]].append(result["compute"])
-    over: dict[str, list[float]] = defaultdict(list)
-    cells: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    share, tests, reached = defaultdict(list), defaultdict(list), defaultdict(list)
-    for key, result in results.items():
-        own = min(statistics.median(computes[*key[:3], "random"]), TRIALS * full)
-        over[key[3]].append(result["compute"] / own)
-        cells[*key[:2], key[3]].append(result["compute"] / own)
-        share[key[3]].append(result["compute"] / (TRIALS * full))
-        tests[key[3]].append(result["test"])
-        reached[key[3]].append(math.isfinite(result["compute"]))
-    for cell, ratios in sorted(cells.items()):
-        print(f"{' '.join(cell):40s} {statistics.median(ratios):7.3f}  ({len(ratios)} searches)")
-    return {
-        "compute_over_random": {m: number(statistics.median(r)) for m, r in over.items()},
-        "compute_over_100_trials": {m: number(statistics.median(r)) for m, r in share.items()},
-        "reached": {m: number(statistics.fmean(r)) for m, r in reached.items()},
-        "test_accuracy": {m: number(statistics.fmean(r)) for m, r in tests.items()},
-    }
-
-
-def number(value: float) -> float | None:
+def middle(found: list[Result], key: str) -> float | None:
+    """The median; None where half of the searches never get there."""
+    value = statistics.median_low(one[key] for one in found)
     return round(value, 4) if math.isfinite(value) else None
 
 
@@ -189,22 +216,18 @@ def main() -> None:
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.disable(logging.WARNING)
-    table = pd.read_parquet(args.table)
-    known: dict[tuple[Any, ...], Result] = {}
-    if args.work and args.work.exists():
-        lines = [json.loads(line) for line in args.work.read_text().splitlines()]
-        known = {tuple(line["key"]): line["result"] for line in lines}
-    results: dict[tuple[Any, ...], Result] = {}
-    for search in searches(table, args.seeds, list(dict.fromkeys([*args.methods, "random"]))):
-        key = tuple(search["key"])
-        if key not in known:
-            known[key] = search["run"]()
-            if args.work:
-                with args.work.open("a") as file:
-                    file.write(json.dumps({"key": key, "result": known[key]}) + "\n")
-        results[key] = known[key]
-    full = replay.replay_space().fidelity.last
-    print(json.dumps({**summary(results, full), "seeds": args.seeds}))
+    table, space = pd.read_parquet(args.table), replay.replay_space()
+    methods = list(dict.fromkeys([*args.methods, "random"]))
+    notes, results = Notebook(args.work), []
+    for dataset in table.dataset.cat.categories:
+        for labels in LABELS:
+            draws = sorted(table[table.labels == labels].draw.dropna().unique())
+            for draw in draws:
+                world = replay.World(table, space, dataset, labels, int(draw))
+                seeds = [seed for seed in range(args.seeds) if seed % len(draws) == draw]
+                name = (str(dataset), labels, int(draw))
+                results += compare(world, name, methods, seeds, notes)
+    print(json.dumps({**summary(results), "seeds": args.seeds}))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.search import Searcher
 
 from sslsearch.search.cluster import cluster
-from sslsearch.search.resources import SLOT
+from sslsearch.search.resources import ACTOR
 from sslsearch.search.slot import Slot
 
 REPORTS = 3
@@ -86,7 +86,7 @@ def slot_seconds(trials: int, storage: str) -> float:
     }
     searcher = Sequence(trials, ray.put(setup))
     ray.tune.Tuner(
-        ray.tune.with_resources(Slot, SLOT),
+        ray.tune.with_resources(Slot, {ACTOR: 1}),
         tune_config=ray.tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, max_concurrent_trials=1
         ),

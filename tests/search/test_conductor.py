@@ -9,7 +9,7 @@ import pytest
 
 from sslsearch.search import mailbag
 from sslsearch.search.board import line_of
-from sslsearch.search.conductor import MOST_ERRORS, Clock, Conductor
+from sslsearch.search.conductor import MOST_ERRORS, MOST_LOSSES, Clock, Conductor
 from sslsearch.search.confirm import finalists
 from sslsearch.search.opening import best_of
 from sslsearch.search.record import Record, Row
@@ -143,6 +143,41 @@ def test_a_trial_under_way_in_a_crash_comes_first(space: Space, tmp_path: Path) 
     _, config = first.ask()
     again = Hands(space, tmp_path)
     assert again.ask()[1]["commands"] == config["commands"]
+
+
+def test_a_trial_that_lost_its_slot_goes_on_where_it_was(space: Space, tmp_path: Path) -> None:
+    hands = Hands(space, tmp_path)
+    tune, config = hands.ask()
+    hands.conductor.on_trial_result(tune, mailbag.pack(Report(0, 32, "ok", 0.1)))
+    hands.conductor.on_trial_complete(tune, error=True)  # its slot died
+    again, resumed = hands.ask()
+    assert resumed["commands"] == config["commands"][1:]
+    hands.conductor.on_trial_complete(again, mailbag.no_place("node gone"))
+    assert hands.ask()[1] is None  # nothing else runs, and no slot has a place
+    hands.conductor.slots._until = 0.0
+    last, resumed = hands.ask()
+    assert resumed["commands"] == config["commands"][1:]
+    hands.conductor.on_trial_result(last, mailbag.pack(Report(1, 96, "ok", 0.2)))
+    hands.conductor.on_trial_complete(last, mailbag.pack(Report(2, 288, "ok", 0.3)))
+    assert [report.score for report in hands.record.rows()[0].reports] == [0.1, 0.2, 0.3]
+
+
+def test_a_trial_over_which_slot_after_slot_dies_is_an_error(space: Space, tmp_path: Path) -> None:
+    hands = Hands(space, tmp_path)
+    for _ in range(MOST_LOSSES + 1):
+        assert hands.record.rows()[0].status == "running" if hands.asked else True
+        hands.conductor.on_trial_complete(hands.ask()[0], error=True)
+    assert [row.status for row in hands.record.rows()] == ["error"]
+
+
+def test_no_more_trials_than_slots_and_warm_slots_first(space: Space, tmp_path: Path) -> None:
+    hands = Hands(space, tmp_path)
+    hands.conductor.slots = room(2)
+    (first, one), (_, two) = hands.ask(), hands.ask()
+    assert (one["slot"], two["slot"]) == (1, 2)
+    assert hands.ask()[1] is None
+    hands.tell(first, [0.1, 0.2, 0.3])
+    assert hands.ask()[1]["slot"] == 1
 
 
 def test_only_errors_end_the_study(space: Space, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import psutil
 import pytest
 import ray
 import torch
+from ray.cluster_utils import Cluster
 
 from sslsearch.search import mailbag
 from sslsearch.search.mailbox import open_mailbox
@@ -99,10 +100,10 @@ def test_a_damaged_checkpoint_costs_its_trial_a_new_start(space_file: Path, tmp_
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that holds 3 MB."""
+    """A file system of its own that holds 24 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
     try:
         made = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -137,7 +138,7 @@ def test_a_full_disk_leaves_whole_files(small_disk: Path) -> None:
         spool.append("note", text="x" * 10_000)  # of which a part would still fit
     assert checkpoint.no_room(fault.value, small_disk)
     with pytest.raises(Exception, match="No space left") as fault:
-        checkpoint.write(path, {"much": torch.zeros(5_000_000)}, {})
+        checkpoint.write(path, {"much": torch.zeros(8_000_000)}, {})
     assert checkpoint.no_room(fault.value, small_disk)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.write_text(small_disk / "space.yaml", "x" * 10_000)
@@ -214,6 +215,36 @@ def test_a_killed_slot_loses_no_trial(space: Space, tmp_path: Path) -> None:
         assert [r.rung for r in row.reports] == sorted({r.rung for r in row.reports})
     assert told_once(tmp_path)
     assert len(until(lambda: not processes("RayTrainWorker"), 20)) == 0  # none was left behind
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_ends_no_study(space_file: Path, tmp_path: Path) -> None:
+    """Three nodes on this machine; one that trains is killed in mid-trial."""
+    out = tmp_path / "out"
+
+    def training() -> list[Any]:
+        return [n for n in nodes if processes("RayTrainWorker", raylet_of(n))] if saved() else []
+
+    def saved() -> list[Path]:
+        return list(out.glob("trials/t*/rung.safetensors"))
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        cluster.wait_for_nodes()
+        more = ("--set", "fidelity.last=2592", "--trials", "5", "--address", cluster.address)
+        first = begin(door(space_file, out, *more))
+        cluster.remove_node(until(training, 120)[0], allow_graceful=False)
+        said = first.communicate(timeout=150)[0]
+        kill_tree(first)
+    finally:
+        cluster.shutdown()
+    assert first.returncode == 0, said
+    rows = board(out)
+    trials = rows[rows["kind"] == "trial"]
+    assert len(trials) == 5
+    assert set(trials["status"]) <= {"ok", "stopped"}
+    assert told_once(out)
 
 
 class Odd:
@@ -369,10 +400,16 @@ def until(look: Callable[[], Any], seconds: float) -> Any:
     return found
 
 
-def processes(title: str) -> list[psutil.Process]:
-    """Processes under this one whose title holds `title`."""
+def raylet_of(node: Any) -> int:
+    """The process of a `Cluster`'s node under which its workers are."""
+    (raylet,) = node.all_processes["raylet"]
+    return int(raylet.process.pid)
+
+
+def processes(title: str, parent: int | None = None) -> list[psutil.Process]:
+    """Processes under this one, or under `parent`, whose title holds `title`."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for process in psutil.Process(parent).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if title in " ".join(process.cmdline()):
                 found.append(process)

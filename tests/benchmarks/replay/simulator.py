@@ -1,9 +1,10 @@
 """Searches replayed on the recorded table: real searchers and schedulers, no training, no Ray.
 
-A world is one data set, one label budget and one draw of the labels. It answers a recipe with the
-curve of the nearest recorded recipe of the same pretext family, and with the luck of a recorded
-repeat. `play` plays Tune: it asks a searcher for trials and passes their reports to searcher and
-scheduler, on slots whose clock counts samples seen. README.md beside this file argues the rule.
+A world is one data set, one label budget and one draw of the labels. A recorded recipe answers
+with its recorded curve. Any other answers with what a random forest foresees, plus what a recorded
+curve of its family had beyond the forest: noise as it was recorded, over all rungs at once. `play`
+plays Tune: it asks a searcher for trials and passes their reports to searcher and scheduler, on
+slots whose clock counts samples seen. README.md beside this file argues the rule.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from sklearn.ensemble import RandomForestRegressor
 
 from sslsearch.search import mailbag
 from sslsearch.search.conductor import Clock, Conductor
@@ -40,7 +42,12 @@ HERE = Path(__file__).parent
 TABLE = HERE / "timeseries.parquet"
 SPACE = HERE / "space.yaml"
 EXACT = 1e-9  # squared distance of answers that are the same but for rounding
+TREES = 50
+FEWEST = 6  # curves: of a world, and of a family that has a noise of its own
 MINUTES = 1e6  # the budget is trials: the wall clock of a replay means nothing
+# What schedulers ask of Tune's controller: to keep actors, of which a replay has none.
+ACTORS = SimpleNamespace(increase_max=lambda request: None)
+CONTROLLER = SimpleNamespace(_tune_controller=SimpleNamespace(_actor_cache=ACTORS))
 
 Answers = dict[str, Any]
 
@@ -49,7 +56,7 @@ Answers = dict[str, Any]
 class Curve:
     """A recorded trial: for each rung the selection score, the test accuracy and the status."""
 
-    recipe: int
+    recipe: int  # its number in the table; -1 if it was not recorded
     scores: tuple[float, ...]
     tests: tuple[float, ...]
     status: tuple[Status, ...]
@@ -66,11 +73,11 @@ class World:
         self, table: pd.DataFrame, space: Space, dataset: str, labels: str, draw: int
     ) -> None:
         self.space, self.rungs, self.cube = space, space.fidelity.rungs(), Cube(space)
-        runs = table[table.dataset == dataset]
+        runs = table[(table.dataset == dataset) & (table.seed == 0)]
         kept = runs[((runs.labels == labels) & (runs.draw == draw)) | runs.labels.isna()]
         self.curves: list[Curve] = []
         self.answers: list[Answers] = []
-        for number, rows in kept[kept.seed == 0].sort_values("rung").groupby("recipe"):
+        for number, rows in kept.sort_values("rung").groupby("recipe"):
             self.curves.append(
                 Curve(
                     int(number),
@@ -81,55 +88,63 @@ class World:
                 )
             )
             self.answers.append(json.loads(rows.answers.iloc[0]))
-        if not self.curves:
-            raise ValueError(f"the table has nothing of {dataset}, {labels}, draw {draw}")
+        if sum(curve.whole for curve in self.curves) < FEWEST:
+            raise ValueError(f"the table has too little of {dataset}, {labels}, draw {draw}")
         self.points = np.stack([self.cube.point(answers) for answers in self.answers])
         self.families = np.array([answers[FAMILY] for answers in self.answers])
-        self.luck_LRK = luck(kept, len(self.rungs))
+        self._grow()
+
+    def _grow(self) -> None:
+        """The forest, and what each recorded curve has beyond what the others tell of it."""
+        whole = [curve for curve in self.curves if curve.whole]
+        at = np.array([curve.whole for curve in self.curves])
+        curves_NV = np.array([curve.scores + curve.tests for curve in whole])
+        self.spread_V = curves_NV.std(axis=0) + EXACT
+        self.forest = RandomForestRegressor(
+            TREES, max_features=0.5, min_samples_leaf=2, oob_score=True, random_state=0
+        )
+        self.forest.fit(
+            self._columns(self.points[at], self.families[at]), curves_NV / self.spread_V
+        )
+        self.foreseen_NV = self.forest.oob_prediction_ * self.spread_V
+        self.rest_NV = curves_NV - self.foreseen_NV
+        self.rest_of = {
+            family: np.flatnonzero(self.families[at] == family) for family in set(self.families[at])
+        }
+
+    def _columns(self, points: NDArray[np.float64], families: Any) -> NDArray[np.float64]:
+        known = sorted(set(self.families))
+        one_hot = np.stack([np.asarray(families) == family for family in known], axis=1)
+        return np.nan_to_num(np.concatenate([points, one_hot], axis=1), nan=-0.5)
+
+    def _foresee(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What `forest.predict` says of one row, without its checks: ten times as fast."""
+        row = columns.astype(np.float32)
+        each = [tree.tree_.predict(row)[0, :, 0] for tree in self.forest.estimators_]
+        return cast(NDArray[np.float64], np.mean(each, axis=0))
 
     def curve(self, answers: Answers) -> Curve:
-        """The nearest recorded curve of the family (of all, if it has none), and a run's luck.
+        """The curve of a recipe: recorded if it was; else what the forest foresees, and the rest
+        of a recorded curve of its family, always the same one.
 
-        A recipe that was recorded answers as it was recorded; any other has the luck of one of the
-        recorded repeats, always the same one.
+        Where the nearest recorded recipe failed, the recipe fails in the same way.
         """
-        distances = self.cube.distances(self.points, self.cube.point(answers)[None])[:, 0]
+        point = self.cube.point(answers)
+        distances = self.cube.distances(self.points, point[None])[:, 0]
         same = self.families == answers[FAMILY]
         if same.any():
             distances = np.where(same, distances, np.inf)
         at = int(np.argmin(distances))
-        found = self.curves[at]
-        if distances[at] < EXACT or not len(self.luck_LRK):
-            return found
+        if distances[at] < EXACT or not self.curves[at].whole:
+            return self.curves[at]
+        mean_V = self._foresee(self._columns(point[None], [answers[FAMILY]]))
         key = zlib.crc32(json.dumps(answers, sort_keys=True).encode())
-        luck_RK = self.luck_LRK[key % len(self.luck_LRK)][: len(found.scores)]
-        return replace(
-            found,
-            scores=tuple(np.array(found.scores) + luck_RK[:, 0]),
-            tests=tuple(np.clip(np.array(found.tests) + luck_RK[:, 1], 0.0, 1.0)),
-        )
-
-
-def luck(runs: pd.DataFrame, rungs: int) -> NDArray[np.float64]:
-    """What a training seed does to a recipe: (repeats, rungs, score and test accuracy).
-
-    Of the recipes that were recorded on all seeds: what is left of a run's curve without its
-    recipe's mean and its seed's mean (trials of one study share the seed), scaled for the
-    degrees of freedom that the means took.
-    """
-    whole = runs[runs.status == "ok"].set_index(["recipe", "seed", "rung"])
-    wide = whole[["loo_r2", "test_accuracy"]].unstack("rung").dropna()
-    seeds = wide.groupby("recipe").size()
-    repeated = seeds[(seeds == seeds.max()) & (seeds > 1)].index
-    if len(repeated) < 2:
-        return np.zeros((0, rungs, 2))
-    kept = wide[wide.index.get_level_values("recipe").isin(repeated)]
-    values = kept.to_numpy(float).reshape(len(repeated), -1, 2, rungs)
-    left = values - values.mean(1, keepdims=True) - values.mean(0, keepdims=True)
-    left += values.mean((0, 1), keepdims=True)
-    recipes, seeds_each = values.shape[:2]
-    left *= math.sqrt(recipes / (recipes - 1) * seeds_each / (seeds_each - 1))
-    return cast(NDArray[np.float64], left.reshape(-1, 2, rungs).swapaxes(1, 2))
+        pool = self.rest_of.get(answers[FAMILY], np.arange(0))
+        pool = pool if len(pool) >= FEWEST else np.arange(len(self.rest_NV))
+        values = mean_V * self.spread_V + self.rest_NV[pool[key % len(pool)]]
+        scores, tests = np.split(values, 2)
+        tests = np.clip(tests, 0.0, 1.0)
+        return Curve(-1, tuple(scores), tuple(tests), ("ok",) * len(scores), True)
 
 
 @dataclass(frozen=True)
@@ -170,8 +185,11 @@ def play(
             config = searcher.suggest(name)
             if config is None or config == Searcher.FINISHED or _confirms(config):
                 break
-            one = _Live(SimpleNamespace(trial_id=name, config=config), _curve(world, config))
-            scheduler.on_trial_add(None, one.trial)
+            one = _Live(
+                SimpleNamespace(trial_id=name, config=config, placement_group_factory=name),
+                _curve(world, config),
+            )
+            scheduler.on_trial_add(CONTROLLER, one.trial)
             heapq.heappush(live, (now + world.rungs[0], asked, one))
             asked += 1
         if not live:
@@ -203,11 +221,11 @@ def _goes_on(searcher: Searcher, scheduler: TrialScheduler, one: _Live, rungs: l
         "done": rung == len(rungs) - 1 or status != "ok",
     }
     if not result["done"]:
-        if scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE:
+        if scheduler.on_trial_result(CONTROLLER, trial, result) == TrialScheduler.CONTINUE:
             searcher.on_trial_result(trial.trial_id, result)
             return True
         result["done"] = True
-    scheduler.on_trial_complete(None, trial, result)
+    scheduler.on_trial_complete(CONTROLLER, trial, result)
     searcher.on_trial_complete(trial.trial_id, result)
     return False
 
