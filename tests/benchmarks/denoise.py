@@ -31,7 +31,7 @@ import simulator as replay
 
 from sslsearch.probe.interval import mean_interval
 from sslsearch.search import denoise
-from sslsearch.search.record import Row
+from sslsearch.search.row import Row
 from sslsearch.search.scheduler import FamilyHalving
 from sslsearch.values import Recipe
 

@@ -29,11 +29,13 @@ from ray.tune.search import Searcher
 from sklearn.ensemble import RandomForestRegressor
 
 from sslsearch.search import mailbag
-from sslsearch.search.conductor import Clock, Conductor
+from sslsearch.search.clock import Clock
+from sslsearch.search.conductor import Conductor
 from sslsearch.search.confirm import finalists
 from sslsearch.search.opening import starts
-from sslsearch.search.record import Record, Row
+from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room
+from sslsearch.search.row import Row
 from sslsearch.search.surrogate import FAMILY, Cube
 from sslsearch.space import Space, load
 from sslsearch.values import Recipe, Report, Status
@@ -254,13 +256,9 @@ class RandomSearch(Searcher):  # type: ignore[misc]
         assert answers is not None, "drawn from this very space"
         return answers
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Random search learns nothing."""
+    def on_trial_result(self, *_: Any) -> None: ...  # it learns nothing
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Random search learns nothing."""
+    def on_trial_complete(self, *_: Any, **__: Any) -> None: ...
 
 
 class Silent:
