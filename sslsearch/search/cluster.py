@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._raylet import ActorID, PlacementGroupID
+from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the study keeps its own record
@@ -51,6 +54,27 @@ def cluster(address: str | None) -> Iterator[None]:
 def nodes() -> list[dict[str, float]]:
     """The total resources of every node that is alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def swept_nodes() -> list[dict[str, float]]:
+    """The same, after what dead worker groups still hold has been given back."""
+    sweep()
+    return nodes()
+
+
+def sweep() -> None:
+    """Remove the placement groups of actors that are dead.
+
+    When a slot's actor is killed its workers end with it, but what they had reserved stays so
+    until the job ends: Ray Train's own cleaner asks Ray's dashboard, which a local Ray has not.
+    """
+    held = ray._private.state.state._connect_and_get_accessor().get_placement_group_table()
+    for line in held:
+        group = PlacementGroupTableData.FromString(line)
+        of_an_actor = not ActorID(group.creator_actor_id).is_nil()  # else the driver's own
+        there = group.state != PlacementGroupTableData.REMOVED
+        if of_an_actor and group.creator_actor_dead and there:
+            remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))
 
 
 def _hush() -> None:

@@ -48,6 +48,7 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
         rungs: how many there are.
         past: (family, rung, score) of trials that ran before this process.
         how: asha, hyperband, one_epoch_top_k or none.
+        together: the rung from which on all families race as one; None = never.
     """
 
     def __init__(
@@ -56,15 +57,16 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
         rungs: int,
         past: Iterable[tuple[str, int, float]] = (),
         how: str = "asha",
+        together: int | None = None,
     ) -> None:
         super().__init__()
         self._kept: set[Any] = set()  # what slots reserve
-        self.eta, self.how = eta, how
+        self.eta, self.how, self.together = eta, how, together
         self.shares = bracket_shares(rungs, eta) if how == "hyperband" else [1.0]
         self.seen: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
         self.brackets: dict[str, dict[str, int]] = defaultdict(dict)  # family -> trial -> bracket
         for number, (family, rung, score) in enumerate(past):
-            self.seen[family, 0, rung][f"past-{number}"] = score
+            self.seen[self._race(family, rung), 0, rung][f"past-{number}"] = score
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Have Tune keep the actor of every slot between trials; it would keep one of all."""
@@ -80,12 +82,16 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
             return STOP
         report, family = mailbag.unpack(result), trial.config["family"]
         bracket = self._bracket(family, trial.trial_id)
-        rung = self.seen[family, bracket, report.rung]
+        rung = self.seen[self._race(family, report.rung), bracket, report.rung]
         others = [score for name, score in rung.items() if name != trial.trial_id]
         rung[trial.trial_id] = report.score
         if report.rung < bracket or passes(report.score, others, self.eta):
             return CONTINUE
         return STOP
+
+    def _race(self, family: str, rung: int) -> str:
+        """Who a trial of this family races against at this rung."""
+        return family if self.together is None or rung < self.together else ""
 
     def _bracket(self, family: str, trial: str) -> int:
         """The trial's bracket: the one that lags most behind its share of the family's trials."""

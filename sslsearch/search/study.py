@@ -23,7 +23,7 @@ from sslsearch.data.samples import Samples
 from sslsearch.search import confirm
 from sslsearch.search.announce import Announcer
 from sslsearch.search.board import Line
-from sslsearch.search.cluster import cluster, nodes
+from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors, read_features
@@ -149,7 +149,7 @@ class Study:
             except ValueError:
                 self._withdraw()
                 raise
-            room = Room(fitted, nodes)
+            room = Room(fitted, swept_nodes)
             announcer = Announcer(
                 self.folder, self.record, self.console, self.tracker, self.floors, room
             )
