@@ -28,6 +28,7 @@ from sslsearch.space import Space
 from sslsearch.train.judge import selection_sign
 from sslsearch.values import Recipe, Scores
 
+RESTARTS = 3  # of the floors' actor, should its node die: what is done lies on disk
 NICE = 5  # floors yield to the slots; they are wanted at the end only
 ALWAYS = "majority"  # costs nothing, and no score means anything without it
 
@@ -83,7 +84,8 @@ class Floors:
         Called when the slots are up: a floor's imports and compilation must not slow their start.
         """
         if not self.refs:
-            self.runner = ray.remote(num_cpus=0)(FloorRunner).remote(*self.tables, str(self.folder))
+            lasting = ray.remote(num_cpus=0, max_restarts=RESTARTS, max_task_retries=RESTARTS)
+            self.runner = lasting(FloorRunner).remote(*self.tables, str(self.folder))
             self.refs = {name: self._begin(name, self.encoder) for name in self.names}
 
     def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:

@@ -92,9 +92,7 @@ class TrialProgram:
             aside = path.with_suffix(".damaged")
             if self.rank == 0:
                 path.replace(aside)
-            self.note = (
-                f"started over; its checkpoint is set aside as {aside}, for {fault}"
-            )
+            self.note = f"started over; its checkpoint is set aside as {aside}, for {fault}"
 
     def _keep(self, trial: Trial, folder: Path) -> None:
         """Write the encoder and the features of labelled and test samples for `confirm`."""
