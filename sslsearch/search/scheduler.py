@@ -1,8 +1,10 @@
-"""Who stops trials early: four schedulers by name, all of which race trials within their family.
+"""Who stops trials early: four schedulers by name.
 
 Pretext tasks learn at different paces: over published tables the ranks at a quarter of the
-training correlate with the final ranks at 0.30 across methods. So trials race only against their
-own family, and every family keeps its best one to the next rung.
+training correlate with the final ranks at 0.30 across methods. So over the first half of the rungs
+trials race only against their own pretext family, and every family keeps its best one. From then on
+all race together: to send the best of every family to the end costs more than it finds (on the
+replay table, tests/benchmarks/search_efficiency.py, it nearly doubled what a search needs).
 
 asha: asynchronous successive halving. Li et al. 2020, A System for Massively Parallel
     Hyperparameter Tuning, arXiv:1810.05934.
@@ -41,14 +43,13 @@ def passes(score: float, others: Iterable[float], eta: int) -> bool:
 
 
 class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
-    """Tune scheduler: stop a trial at a rung where it is not in its family's top 1/eta.
+    """Tune scheduler: stop a trial at a rung where it is not in the top 1/eta of its race.
 
     Args:
         eta: one in eta goes on.
         rungs: how many there are.
         past: (family, rung, score) of trials that ran before this process.
         how: asha, hyperband, one_epoch_top_k or none.
-        together: the rung from which on all families race as one; None = never.
     """
 
     def __init__(
@@ -57,11 +58,11 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
         rungs: int,
         past: Iterable[tuple[str, int, float]] = (),
         how: str = "asha",
-        together: int | None = None,
     ) -> None:
         super().__init__()
         self._kept: set[Any] = set()  # what slots reserve
-        self.eta, self.how, self.together = eta, how, together
+        self.eta, self.how = eta, how
+        self.together = max(1, rungs // 2)  # the rung from which on all families race as one
         self.shares = bracket_shares(rungs, eta) if how == "hyperband" else [1.0]
         self.seen: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
         self.brackets: dict[str, dict[str, int]] = defaultdict(dict)  # family -> trial -> bracket
@@ -91,7 +92,7 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
 
     def _race(self, family: str, rung: int) -> str:
         """Who a trial of this family races against at this rung."""
-        return family if self.together is None or rung < self.together else ""
+        return family if rung < self.together else ""
 
     def _bracket(self, family: str, trial: str) -> int:
         """The trial's bracket: the one that lags most behind its share of the family's trials."""

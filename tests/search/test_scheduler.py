@@ -45,6 +45,13 @@ def test_families_do_not_race_each_other() -> None:
     assert tell(scheduler, "c", "simclr", 0.5) == "STOP"
 
 
+def test_from_the_middle_rung_on_all_race_together() -> None:
+    scheduler = FamilyHalving(3, 5)
+    for rung, answer in [(0, "CONTINUE"), (1, "CONTINUE"), (2, "STOP"), (3, "STOP")]:
+        assert tell(scheduler, "a", "simclr", 0.9, rung=rung) == "CONTINUE"
+        assert tell(scheduler, "b", "mae", 0.1, rung=rung) == answer
+
+
 def test_trials_of_earlier_runs_count() -> None:
     scheduler = FamilyHalving(3, 3, past=[("simclr", 0, 0.9)])
     assert tell(scheduler, "a", "simclr", 0.5) == "STOP"
