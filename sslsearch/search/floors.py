@@ -36,10 +36,10 @@ ALWAYS = "majority"  # costs nothing, and no score means anything without it
 class FloorRunner:
     """Computes floors one after another. An actor."""
 
-    def __init__(self, train: Any, test: Any, folder: str) -> None:
+    def __init__(self, tables: tuple[Any, Any], folder: str) -> None:
         os.nice(NICE)
-        # References handed to an actor's constructor arrive as the tables themselves.
-        self.train, self.test = Samples.from_table(train), Samples.from_table(test)
+        # References inside a tuple arrive as such: they are still good when the actor restarts.
+        self.train, self.test = (Samples.from_table(table) for table in ray.get(list(tables)))
         self.folder = Path(folder)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
@@ -85,7 +85,7 @@ class Floors:
         """
         if not self.refs:
             lasting = ray.remote(num_cpus=0, max_restarts=RESTARTS, max_task_retries=RESTARTS)
-            self.runner = lasting(FloorRunner).remote(*self.tables, str(self.folder))
+            self.runner = lasting(FloorRunner).remote(self.tables, str(self.folder))
             self.refs = {name: self._begin(name, self.encoder) for name in self.names}
 
     def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:
