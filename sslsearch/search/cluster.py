@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +39,7 @@ def cluster(address: str | None) -> Iterator[None]:
         os.environ.setdefault(key, value)
     if mine:
         _hush()
+        terminated = signal.getsignal(signal.SIGTERM)
         ray.init(
             address=address or os.environ.get("RAY_ADDRESS") or "local",
             include_dashboard=None if address else False,
@@ -44,6 +47,8 @@ def cluster(address: str | None) -> Iterator[None]:
             logging_level="error",
             runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
         )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)  # Ray takes it, and aborts
     try:
         yield
     finally:

@@ -113,10 +113,9 @@ def test_losers_leave_no_checkpoints_behind(space: Space, tmp_path: Path) -> Non
     def watch() -> None:
         nonlocal most, checkpoint
         while not over.is_set():
-            sizes = []
-            for path in (tmp_path / "trials").glob("t*/*"):
-                with contextlib.suppress(FileNotFoundError):
-                    sizes.append(path.stat().st_size)
+            sizes: list[int] = []
+            with contextlib.suppress(FileNotFoundError):  # a loser's folder went meanwhile
+                sizes = [p.stat().st_size for p in (tmp_path / "trials").glob("t*/*")]
             most, checkpoint = max(most, sum(sizes)), max([checkpoint, *sizes])
             time.sleep(0.02)
 
