@@ -17,6 +17,7 @@ from sslsearch.train.optim import effective_lr
 from sslsearch.values import Report, Status
 
 BOARD_SECONDS = 1.0  # after a trial's end: the board is written once for all that end meanwhile
+BOARD_SHARE = 0.05  # of the time may go to the board: a long one is written less often
 
 
 class Announcer:
@@ -36,6 +37,8 @@ class Announcer:
         self.floor_lines: dict[str, Line] = {}
         self._live: set[str] = set()
         self._due = math.inf  # when the board must be written again
+        self._pause = BOARD_SECONDS
+        self._lines: dict[str, tuple[Row, Line]] = {}  # of trials that are over, as on the board
         self._said: set[str] = set()
 
     def phase(self, text: str) -> None:
@@ -75,7 +78,7 @@ class Announcer:
             self.console.seed_done(row.name, row.recipe.family, row.score)
         if status not in ("ok", "stopped") and row.reports and row.reports[-1].message:
             self.console.note(f"{row.name}: {row.reports[-1].message}")
-        self._due = min(self._due, time.monotonic() + BOARD_SECONDS)
+        self._due = min(self._due, time.monotonic() + self._pause)
 
     def lost(self, row: Row) -> None:
         """Its slot is gone, or found no place."""
@@ -98,10 +101,20 @@ class Announcer:
 
     def write_board(self, tests: dict[str, float] | None = None) -> None:
         """Rewrite leaderboard.csv; `tests` maps runs and floors to their test score."""
-        self._due = math.inf
-        known = tests or {}
-        lines = [line_of(row, known.get(row.name, float("nan"))) for row in self.record.rows()]
+        began, known = time.monotonic(), tests or {}
+        lines = [self._line(row, known.get(row.name)) for row in self.record.rows()]
         write_board(self.folder / "leaderboard.csv", [*lines, *self.floor_lines.values()])
+        took = time.monotonic() - began
+        self._due, self._pause = math.inf, max(BOARD_SECONDS, took / BOARD_SHARE)
+
+    def _line(self, row: Row, test: float | None) -> Line:
+        """A row is frozen: the line of one that has not changed is known."""
+        if test is not None:
+            return line_of(row, test)
+        before = self._lines.get(row.name)
+        if before is None or before[0] is not row:
+            self._lines[row.name] = before = (row, line_of(row))
+        return before[1]
 
 
 def number_of(row: Row) -> int:

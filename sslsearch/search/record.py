@@ -27,6 +27,8 @@ from sslsearch.space import Space
 from sslsearch.values import Recipe, Report
 
 CONFIRM = "confirm"
+FORGETS_AT = 400  # trials of the search that the sampler's copy holds: then it is thinned
+REMEMBERED = 200  # trials that thinning leaves
 INFEASIBLE = "infeasible"  # the constraint by which the sampler learns of nan, oom, collapse …
 
 
@@ -34,7 +36,6 @@ INFEASIBLE = "infeasible"  # the constraint by which the sampler learns of nan, 
 class Open:
     """A trial that is under way: in memory, and what is kept of it."""
 
-    study: optuna.Study
     trial: optuna.Trial
     kept: int  # its id in the storage
     attrs: set[str]  # of Optuna's own, those that the storage has
@@ -43,8 +44,9 @@ class Open:
 class Record:
     """Reads and writes `study.db`, or the storage given. Only the driver holds one.
 
-    The sampler reads a copy in memory: a trial costs the storage one write for its begin, two for
-    each rung and two for its end, however many there are.
+    The sampler reads a copy in memory, and of many trials the best and the newest: a trial costs
+    the storage one write for its begin, two for each rung and two for its end, and the sampler as
+    much reading, however many there are.
     """
 
     def __init__(
@@ -57,12 +59,9 @@ class Record:
         known = optuna.study.get_all_study_names(self.storage)
         self.name = f"search-{space.digest}"
         finished = sum(1 for _ in self._all_trials(known))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = make_sampler(space.search.sampler, space.search.seed + finished)
         self._kept = {name: self._study(name, self.storage) for name in (self.name, CONFIRM)}
         self._memory = optuna.storages.InMemoryStorage()
-        self.search = self._study(self.name, self._memory, sampler)
+        self.search = self._study(self.name, self._memory, self._sampler(finished))
         self.confirm = self._study(CONFIRM, self._memory, optuna.samplers.RandomSampler(seed=0))
         self._open: dict[str, Open] = {}
         self._rows: dict[str, Row] = {}
@@ -90,6 +89,12 @@ class Record:
             load_if_exists=True,
         )
 
+    def _sampler(self, drawn: int) -> optuna.samplers.BaseSampler:
+        """A sampler that repeats none of the draws made before, of which there are `drawn`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return make_sampler(self.space.search.sampler, self.space.search.seed + drawn)
+
     def _all_trials(self, names: list[str]) -> Iterator[FrozenTrial]:
         for name in names:
             study = optuna.load_study(study_name=name, storage=self.storage)
@@ -101,12 +106,9 @@ class Record:
                 continue  # of an earlier version: enqueued, or asked for in the moment of a crash
             row = row_of(frozen)
             self._rows[row.name] = row
-            study.add_trial(frozen)
+            trial = _add(study, frozen)
             if frozen.state is TrialState.RUNNING:
-                # the only way to go on telling a trial of an earlier process
-                copy = study.get_trials(deepcopy=False)[-1]
-                trial = optuna.Trial(study, copy._trial_id)
-                self._open[row.name] = Open(study, trial, frozen._trial_id, set(copy.system_attrs))
+                self._open[row.name] = Open(trial, frozen._trial_id, set(frozen.system_attrs))
 
     def _carry_over(self, study: optuna.Study) -> None:
         """Trials of an earlier form of the space: told to the sampler where they still fit."""
@@ -160,6 +162,8 @@ class Record:
 
     def ask(self) -> Row:
         """The next trial of the search: drawn, named and written down before it runs."""
+        if len(self.search.get_trials(deepcopy=False)) > FORGETS_AT:
+            self._thin()
         trial = self.search.ask()
         recipe = self.space.draw(OptunaAsk(trial))
         name = f"t{self._next_number:04d}"
@@ -168,6 +172,17 @@ class Record:
         return self._begin(
             self.search, trial, Row(name, "trial", origin, recipe, self.space.search.seed)
         )
+
+    def _thin(self) -> None:
+        """Start the sampler's copy afresh with the trials worth remembering."""
+        told = {told.trial.number: told for told in self._open.values()}
+        before = self.search.get_trials(deepcopy=False)
+        self._memory.delete_study(self.search._study_id)
+        self.search = self._study(self.name, self._memory, self._sampler(self.trials))
+        for frozen in remembered(before):
+            trial = _add(self.search, frozen)
+            if frozen.state is TrialState.RUNNING:
+                told[frozen.number].trial = trial
 
     def add_finalist(self, recipe: Recipe, seed: int) -> Row:
         """A confirmation run of `recipe`; the one that exists already if there is one."""
@@ -181,7 +196,7 @@ class Record:
         copy = self._memory.get_trial(trial._trial_id)
         copy.user_attrs |= {"name": row.name, "row": head(row)}
         kept = self.storage.create_new_trial(self._kept[study.study_name]._study_id, copy)
-        self._open[row.name] = Open(study, trial, kept, set(copy.system_attrs))
+        self._open[row.name] = Open(trial, kept, set(copy.system_attrs))
         self._rows[row.name] = row
         return row
 
@@ -202,12 +217,13 @@ class Record:
         """Close a trial. Only full-length trials are COMPLETE; the rest teach by their rungs."""
         row = self._rows[name] = replace(self._rows[name], status=status)
         told = self._open.pop(name)
+        study = self.search if row.kind == "trial" else self.confirm
         if status == "ok":
-            told.study.tell(told.trial, row.score)
+            study.tell(told.trial, row.score)
         else:
             if status != "stopped":
                 told.trial.set_constraint(INFEASIBLE, 1.0)
-            told.study.tell(told.trial, state=TrialState.PRUNED)
+            study.tell(told.trial, state=TrialState.PRUNED)
         copy = self._memory.get_trial(told.trial._trial_id)
         self.storage.set_trial_user_attr(told.kept, "status", status)
         for key in copy.system_attrs.keys() - told.attrs:
@@ -221,6 +237,32 @@ class Record:
 
     def recall(self, key: str, default: Any = None) -> Any:
         return self._kept[CONFIRM].user_attrs.get(key, default)
+
+
+def _add(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
+    """A trial known from elsewhere, in this study; the only way to go on telling one that runs."""
+    study.add_trial(frozen)
+    return optuna.Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
+
+
+def remembered(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Of the trials that are over half the REMEMBERED by merit and half by youth; all others.
+
+    TPE models no more than 25 as good and all the rest as one crowd, of which the newest tell
+    enough. By merit: full-length trials by their score, then the others by rung and score.
+    """
+    over = [trial for trial in trials if trial.state.is_finished()]
+    best = sorted(over, key=_merit, reverse=True)[: REMEMBERED // 2]
+    newest = over[-(REMEMBERED // 2) :]
+    kept = {trial.number for trial in (*best, *newest)}
+    return [t for t in trials if t.number in kept or not t.state.is_finished()]
+
+
+def _merit(trial: FrozenTrial) -> tuple[float, float]:
+    if trial.state is TrialState.COMPLETE and trial.value is not None:
+        return math.inf, trial.value
+    rung = max(trial.intermediate_values, default=-1)
+    return rung, trial.intermediate_values.get(rung, -math.inf)
 
 
 def open_storage(path: Path) -> optuna.storages.RDBStorage:

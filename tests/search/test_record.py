@@ -98,3 +98,25 @@ def test_samplers_by_name(space: Space, tmp_path: Path, sampler: str) -> None:
         record.report(row.name, ok(0, i / 10))
         record.finish(row.name, "ok")
     assert len({row.recipe.hash for row in record.rows("trial")}) > 6
+
+
+def test_the_sampler_remembers_the_best_and_the_newest(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sslsearch.search.record.FORGETS_AT", 20)
+    monkeypatch.setattr("sslsearch.search.record.REMEMBERED", 10)
+    record = Record(tmp_path, space)
+    running = record.ask()  # begun before anything is forgotten
+    for number in range(30):
+        row = record.ask()
+        record.report(row.name, ok(0, 1.0 if number == 3 else number / 100))
+        record.finish(row.name, "ok" if number % 2 else "stopped")
+    told = record.search.get_trials(deepcopy=False)
+    assert len(told) <= 21
+    assert max(t.value for t in told if t.value is not None) == 1.0  # the best of long ago
+    assert len(record.rows("trial")) == 31
+    record.report(running.name, ok(0, 0.5))
+    record.finish(running.name, "ok")
+    again = Record(tmp_path, space)
+    assert again.row(running.name).score == 0.5
+    assert [row.status for row in again.rows("trial")] == [r.status for r in record.rows("trial")]
