@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from sslsearch.search.board import Line, line_of, write_board
+from sslsearch.search.conductor import Listener
 from sslsearch.search.floors import Floors
 from sslsearch.search.record import Record, Row
 from sslsearch.search.resources import Room
@@ -20,7 +21,7 @@ BOARD_SECONDS = 1.0  # after a trial's end: the board is written once for all th
 BOARD_SHARE = 0.05  # of the time may go to the board: a long one is written less often
 
 
-class Announcer:
+class Announcer(Listener):
     """The conductor's listener. Floors are told to it by the study itself."""
 
     def __init__(
@@ -81,16 +82,22 @@ class Announcer:
         self._due = min(self._due, time.monotonic() + self._pause)
 
     def lost(self, row: Row) -> None:
-        """Its slot is gone, or found no place."""
         self._live.discard(row.name)
         self.console.slots(len(self._live), self.slots())
         at = f"rung {len(row.reports)}" if row.reports else "the start"
         self.console.note(f"{row.name} has lost its place in the cluster; it goes on from {at}")
 
     def idle(self) -> None:
-        """Nothing else is to be done: heard several times a second."""
         if time.monotonic() > self._due:
             self.write_board()
+
+    def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
+        waits = [
+            f"the slots of {_names(starting)} to start" if starting else "",
+            f"{_names(training)} to come to a rung" if training else "",
+        ]
+        what = ", ".join(wait for wait in waits if wait) or "a node with room; see `ray status`"
+        self.console.note(f"no report for {seconds:.0f} s: waiting for {what}")
 
     def floor(self, line: Line) -> None:
         """A floor's cross-validated score is known."""
@@ -115,6 +122,10 @@ class Announcer:
         if before is None or before[0] is not row:
             self._lines[row.name] = before = (row, line_of(row))
         return before[1]
+
+
+def _names(rows: list[Row]) -> str:
+    return ", ".join(f"{row.name} ({row.recipe.family})" for row in rows)
 
 
 def number_of(row: Row) -> int:

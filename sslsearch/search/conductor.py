@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray.tune.search import Searcher
 
@@ -30,23 +30,33 @@ MOST_LOSSES = 5  # slots that a trial may lose without coming a rung further
 MOST_UNPLACED = 6  # slots in a row that may find no place in an otherwise idle study
 BEST = 6  # trials from which the pace of a full-length run is reckoned
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
+QUIET_SECONDS = 20.0  # without a report, before it is said what is waited for; then twice as long
 LARGEST_SHARE = 0.5  # of the minutes that confirmation may claim; past that it runs fewer seeds
 
 
-class Listener(Protocol):
-    """Who is told what happens."""
+class Listener:
+    """Who is told what happens; a subclass hears what it cares for."""
 
-    def began(self, row: Row) -> None: ...
+    def phase(self, text: str) -> None:
+        """`search` or `confirm` begins."""
 
-    def reported(self, row: Row, report: Report) -> None: ...
+    def began(self, row: Row) -> None:
+        """A trial or a finalist's run has a slot."""
 
-    def ended(self, row: Row) -> None: ...
+    def reported(self, row: Row, report: Report) -> None:
+        """It has come to a rung."""
 
-    def lost(self, row: Row) -> None: ...
+    def ended(self, row: Row) -> None:
+        """It is over."""
 
-    def idle(self) -> None: ...
+    def lost(self, row: Row) -> None:
+        """Its slot is gone, or found no place."""
 
-    def phase(self, text: str) -> None: ...
+    def idle(self) -> None:
+        """Nothing else is to be done: heard several times a second."""
+
+    def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
+        """No trial has reported for a while: whose slots are starting, and who is at work."""
 
 
 class Conductor(Searcher):  # type: ignore[misc]
@@ -88,6 +98,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         self.confirmed: list[Recipe] | None = None  # the finalists, once chosen
         self._phase = ""
         self._over = self._works = False
+        self._heard, self._patience = time.monotonic(), QUIET_SECONDS
         self._losses: Counter[str] = Counter()  # by trial: slots lost since its last rung
         self._unplaced = 0  # slots in a row that found no place
         self._held = sum(sum(row.stages.values()) for row in record.rows())
@@ -98,11 +109,11 @@ class Conductor(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         self._give_up_if_nothing_works()
         if len(self.live) >= self.slots():
-            self.listener.idle()
+            self._idle()
             return None
         row = self._next()
         if row is None:
-            self.listener.idle()
+            self._idle()
             return None if self.live else Searcher.FINISHED  # a live one may yet be lost
         self.live[trial_id] = row.name
         self.since[trial_id] = time.monotonic()
@@ -121,6 +132,17 @@ class Conductor(Searcher):  # type: ignore[misc]
                 keep=row.kind == "finalist" or self.space.track.keep == "all",
             )[min(len(row.reports), len(self.rungs) - 1) :],  # a resumed trial's rungs are known
         }
+
+    def _idle(self) -> None:
+        """Nothing to hand out now. After a while without any report, say what is waited for."""
+        self.listener.idle()
+        seconds = time.monotonic() - self._heard
+        if seconds > self._patience:
+            self._patience *= 2
+            by_state: dict[bool, list[Row]] = {True: [], False: []}
+            for trial_id, name in self.live.items():
+                by_state[self.slots.starting(trial_id)].append(self.record.row(name))
+            self.listener.quiet(seconds, by_state[True], by_state[False])
 
     def _next(self) -> Row | None:
         if self.orphans:
@@ -197,6 +219,8 @@ class Conductor(Searcher):  # type: ignore[misc]
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         name = self.live[trial_id]
         report = self._with_wait(trial_id, mailbag.unpack(result))
+        self._heard, self._patience = time.monotonic(), QUIET_SECONDS
+        self.slots.answered(trial_id)
         if self.record.report(name, report):
             row = self.record.row(name)
             self._losses.pop(name, None)

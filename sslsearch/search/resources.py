@@ -110,6 +110,7 @@ class Room:
         self._ceiling, self._until = 0, 0.0
         self._taken: dict[str, int] = {}  # Tune's id of a trial -> its slot
         self._free: list[int] = []  # slots without a trial, the last to be taken first
+        self._up: set[int] = set()  # slots whose workers have answered
         self._numbers = itertools.count(1)
 
     def __call__(self) -> int:
@@ -125,9 +126,20 @@ class Room:
         self._taken[trial_id] = self._free.pop() if self._free else next(self._numbers)
         return self._taken[trial_id]
 
+    def answered(self, trial_id: str) -> None:
+        """The workers of the trial's slot are up."""
+        self._up.add(self._taken[trial_id])
+
+    def starting(self, trial_id: str) -> bool:
+        """Has the trial's slot not answered yet?"""
+        return self._taken[trial_id] not in self._up
+
     def leave(self, trial_id: str, warm: bool = True) -> None:
         """A trial no longer needs its slot, whose workers are up (`warm`) or not."""
-        self._free.insert(len(self._free) if warm else 0, self._taken.pop(trial_id))
+        slot = self._taken.pop(trial_id)
+        self._free.insert(len(self._free) if warm else 0, slot)
+        if not warm:
+            self._up.discard(slot)
 
     def crowded(self, running: int) -> None:
         """A slot found no place beside `running` others: try no further one for a while.

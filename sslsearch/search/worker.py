@@ -14,6 +14,11 @@ from typing import Any, Protocol
 import psutil
 import ray
 import ray.train
+import ray.train.torch
+import torch
+import torch.distributed as dist
+
+from sslsearch import distributed
 
 GROWTH_BYTES = 2 << 30  # own memory gained over the first trial's that makes a worker restart
 STDERR = 2
@@ -60,7 +65,7 @@ def serve(config: dict[str, Any]) -> None:
             rss = own_memory()
             first_rss = first_rss or rss
             old = len(trials) > config["recycle_after"] or rss > first_rss + GROWTH_BYTES
-            if old and len(trials) > 1:
+            if anyone(old) and len(trials) > 1:
                 if rank == 0:
                     ray.get(mailbox.retire.remote())
                 return  # the slot starts a fresh group, which is handed this same command
@@ -69,6 +74,13 @@ def serve(config: dict[str, Any]) -> None:
         if rank == 0:
             ray.get(mailbox.answer.remote(sequence, answer))
         after = sequence
+
+
+def anyone(old: bool) -> bool:
+    """Is any worker of the group due? All go together: one alone would leave the others hanging
+    in a collective."""
+    device = ray.train.torch.get_device() if dist.is_initialized() else torch.device("cpu")
+    return distributed.most(int(old), device) > 0
 
 
 def own_memory() -> int:

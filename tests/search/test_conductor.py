@@ -9,7 +9,7 @@ import pytest
 
 from sslsearch.search import mailbag
 from sslsearch.search.board import line_of
-from sslsearch.search.conductor import MOST_ERRORS, MOST_LOSSES, Clock, Conductor
+from sslsearch.search.conductor import MOST_ERRORS, MOST_LOSSES, Clock, Conductor, Listener
 from sslsearch.search.confirm import finalists
 from sslsearch.search.opening import best_of
 from sslsearch.search.record import Record, Row
@@ -18,29 +18,18 @@ from sslsearch.space import Space, parse
 from sslsearch.values import Recipe, Report
 
 
-class Quiet:
-    """A listener that remembers the phases."""
+class Ear(Listener):
+    """A listener that remembers the phases, and what a silence was put down to."""
 
     def __init__(self) -> None:
         self.phases: list[str] = []
-
-    def began(self, row: Row) -> None:
-        """Not of interest here."""
-
-    def reported(self, row: Row, report: Report) -> None:
-        """Not of interest here."""
-
-    def ended(self, row: Row) -> None:
-        """Not of interest here."""
-
-    def lost(self, row: Row) -> None:
-        """Not of interest here."""
-
-    def idle(self) -> None:
-        """Not of interest here."""
+        self.silences: list[tuple[int, int]] = []
 
     def phase(self, text: str) -> None:
         self.phases.append(text)
+
+    def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
+        self.silences.append((len(starting), len(training)))
 
 
 def room(slots: int) -> Room:
@@ -51,7 +40,7 @@ class Hands:
     """Plays Tune: asks for trials and tells their results."""
 
     def __init__(self, space: Space, folder: Path, minutes: float = 60) -> None:
-        self.record, self.listener = Record(folder, space), Quiet()
+        self.record, self.listener = Record(folder, space), Ear()
         self.clock = Clock(minutes, 0.0)
         self.conductor = Conductor(
             space,
@@ -103,6 +92,23 @@ def test_finalists_wait_for_the_last_trials(space: Space, tmp_path: Path) -> Non
     for name, _ in live:
         hands.tell(name, [0.1, 0.2, 0.4])
     assert hands.ask()[1]["kind"] == "finalist"
+
+
+def test_a_silence_is_explained_ever_less_often(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sslsearch.search.conductor.QUIET_SECONDS", 0.1)
+    hands = Hands(space, tmp_path)
+    hands.conductor.slots = room(2)
+    first, _ = hands.ask(), hands.ask()
+    began = time.monotonic()
+    while time.monotonic() - began < 0.35:
+        assert hands.ask()[1] is None
+    assert hands.listener.silences == [(2, 0), (2, 0)]  # after 0.1 and 0.2 s
+    hands.conductor.on_trial_result(first[0], mailbag.pack(Report(0, 32, "ok", 0.1)))
+    time.sleep(0.15)
+    hands.ask()
+    assert hands.listener.silences[2:] == [(1, 1)]  # the second's slot still starts
 
 
 def test_once_confirming_never_searching_again(space: Space, tmp_path: Path) -> None:

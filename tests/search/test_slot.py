@@ -10,7 +10,7 @@ import pytest
 import ray
 import torch
 
-from sslsearch.search import mailbag
+from sslsearch.search import mailbag, worker
 from sslsearch.search.mailbox import open_mailbox
 from sslsearch.search.slot import MOST_DEATHS, Slot
 from sslsearch.values import Report
@@ -22,7 +22,7 @@ class Odd:
     """A program that does what the command's `how` says."""
 
     def __init__(self, setup: dict[str, Any], rank: int, world: int) -> None:
-        self.folder = Path(setup["folder"])
+        self.folder, self.rank, self.world = Path(setup["folder"]), rank, world
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         mark = self.folder / command["trial"]
@@ -34,6 +34,8 @@ class Odd:
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "hangs":
             time.sleep(600)
+        if how == "bloats the last" and self.rank == self.world - 1:
+            worker.GROWTH_BYTES = -(1 << 60)  # its memory has grown too much, and only its own
         total = torch.ones(1)
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
             torch.distributed.all_reduce(total)
@@ -110,9 +112,12 @@ def test_a_program_that_cannot_start_says_so_at_once(tmp_path: Path) -> None:
 def test_two_workers_form_a_group(tmp_path: Path) -> None:
     held = Held.remote(setup_of(tmp_path, workers=2))
     try:
-        for trial in "ab":
-            (answer,) = ray.get(held.run.remote(command(trial, "works")))
+        pids = []
+        for trial, how in (("a", "works"), ("b", "bloats the last"), ("c", "works")):
+            (answer,) = ray.get(held.run.remote(command(trial, how)))
             assert mailbag.unpack(answer).score == 2.0  # summed over both, trial after trial
+            pids.append(answer["pid"])
+        assert pids[0] == pids[1] != pids[2]  # one was due to restart: both have
     finally:
         ray.get(held.close.remote())
 

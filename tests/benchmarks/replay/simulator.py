@@ -30,12 +30,11 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sslsearch.search import mailbag
 from sslsearch.search.clock import Clock
-from sslsearch.search.conductor import Conductor
+from sslsearch.search.conductor import Conductor, Listener
 from sslsearch.search.confirm import finalists
 from sslsearch.search.opening import starts
 from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room
-from sslsearch.search.row import Row
 from sslsearch.search.surrogate import FAMILY, Cube
 from sslsearch.space import Space, load
 from sslsearch.values import Recipe, Report, Status
@@ -261,22 +260,6 @@ class RandomSearch(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, *_: Any, **__: Any) -> None: ...
 
 
-class Silent:
-    """A listener that is told everything and says nothing."""
-
-    def began(self, row: Row) -> None: ...
-
-    def reported(self, row: Row, report: Report) -> None: ...
-
-    def ended(self, row: Row) -> None: ...
-
-    def lost(self, row: Row) -> None: ...
-
-    def idle(self) -> None: ...
-
-    def phase(self, text: str) -> None: ...
-
-
 def conductor(space: Space, folder: Path, slots: int) -> Conductor:
     """The package's own search over a study in `folder`, started as `Study` starts it."""
     record = Record(folder, space, optuna.storages.InMemoryStorage())
@@ -292,7 +275,7 @@ def conductor(space: Space, folder: Path, slots: int) -> Conductor:
         None,
         Room(Fit(slots, slots, 1, {"CPU": 1.0}, False, 1), lambda: [{"CPU": float(slots)}]),
         Clock(MINUTES, 0.0),
-        Silent(),
+        Listener(),
         default,
         lambda rows: finalists(rows, top),
     )
