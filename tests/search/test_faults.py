@@ -5,26 +5,35 @@ docs/faults.md is the table of it.
 
 import contextlib
 import ctypes
-import json
 import os
 import re
 import resource
-import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import mlflow
+import mlflow_server
 import psutil
 import pytest
 import ray
 import torch
 from ray.cluster_utils import Cluster
+from real_runs import (
+    begin,
+    board,
+    door,
+    finished,
+    flat,
+    kill_tree,
+    processes,
+    raylet_of,
+    told_once,
+    until,
+)
 
 from sslsearch.search import mailbag
 from sslsearch.search.mailbox import open_mailbox
@@ -32,8 +41,6 @@ from sslsearch.search.slot import MOST_DEATHS, Slot
 from sslsearch.search.study import Study
 from sslsearch.space import Space, parse
 from sslsearch.track.console import Console
-from sslsearch.track.spool import Spool
-from sslsearch.train import checkpoint
 from sslsearch.values import Report
 
 ROOT = Path(__file__).parents[2]
@@ -47,138 +54,6 @@ def test_the_table_names_tests_that_exist() -> None:
     assert len(named) > 10
     for path, name in named:
         assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.M), name
-
-
-# --- damaged files ---------------------------------------------------------------------------
-
-
-def written(path: Path) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    """A checkpoint of a net that has taken a step."""
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.BatchNorm1d(8))
-    optimiser = torch.optim.AdamW(net.parameters())
-    net(torch.randn(4, 8)).sum().backward()
-    optimiser.step()
-    checkpoint.save(path, net, optimiser, {"step": 1})
-    return net, optimiser
-
-
-def test_a_checkpoint_that_was_damaged_is_refused_whole(tmp_path: Path) -> None:
-    path = tmp_path / "rung.safetensors"
-    net, optimiser = written(path)
-    assert checkpoint.load(path, net, optimiser) == {"step": 1}
-    whole = path.read_bytes()
-    before = {k: v.clone() for k, v in net.state_dict().items()}
-    flipped = bytearray(whole)
-    flipped[-5] ^= 1
-    for damaged in (b"", whole[:7], whole[: len(whole) // 2], bytes(flipped), b"{" + whole):
-        path.write_bytes(damaged)
-        with pytest.raises(checkpoint.Damaged, match="start over"):
-            checkpoint.load(path, net, optimiser)
-        assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-
-
-@pytest.mark.slow
-def test_a_damaged_checkpoint_costs_its_trial_a_new_start(space_file: Path, tmp_path: Path) -> None:
-    """The driver is killed in the middle of a trial, and the trial's checkpoint is torn."""
-    out = tmp_path / "out"
-    command = door(space_file, out, "--trials", "2", "--set", "fidelity.last=2592")
-    first = begin(command)
-    torn = until(lambda: list(out.glob("trials/t*/rung.safetensors")), 120)[0]
-    kill_tree(first)
-    torn.write_bytes(torn.read_bytes()[:1000])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{torn.parent.name}: started over; its checkpoint is set aside" in flat(done.stdout)
-    rows = board(out)
-    assert set(rows[rows["kind"] == "trial"]["status"]) <= {"ok", "stopped"}
-    assert told_once(out)
-
-
-# --- a full disk -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that holds 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    try:
-        made = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount")
-    if made.returncode:
-        pytest.skip(f"mounting is not allowed: {made.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int = 0) -> Path:
-    """Fill the file system up to `leave` bytes."""
-    ballast = folder / "ballast"
-    with ballast.open("ab", buffering=0) as file:
-        free = shutil.disk_usage(folder).free - leave
-        with contextlib.suppress(OSError):
-            while free > 0 and (taken := file.write(bytes(min(free, 1 << 16)))):
-                free -= taken
-    return ballast
-
-
-def test_a_full_disk_leaves_whole_files(small_disk: Path) -> None:
-    path = small_disk / "trials" / "t0000" / "rung.safetensors"
-    written(path)
-    spool = Spool(small_disk)
-    spool.append("study", study="a")
-    whole, log = path.read_bytes(), spool.path.read_bytes()
-    ballast = fill(small_disk, leave=4096)
-    with pytest.raises(OSError, match="No space left") as fault:
-        spool.append("note", text="x" * 10_000)  # of which a part would still fit
-    assert checkpoint.no_room(fault.value, small_disk)
-    with pytest.raises(Exception, match="No space left") as fault:
-        checkpoint.write(path, {"much": torch.zeros(8_000_000)}, {})
-    assert checkpoint.no_room(fault.value, small_disk)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.write_text(small_disk / "space.yaml", "x" * 10_000)
-    assert spool.path.read_bytes() == log
-    assert path.read_bytes() == whole
-    assert not list(small_disk.rglob("*.part"))
-    ballast.unlink()
-    spool.append("note", text="there is room again")
-    assert [event["kind"] for event in spool.read()[0]] == ["study", "note"]
-    assert not checkpoint.no_room(ValueError("something else"), small_disk)
-
-
-@pytest.mark.slow
-def test_a_study_on_a_full_disk_says_so_and_goes_on(space_file: Path, small_disk: Path) -> None:
-    out = small_disk / "out"
-    command = door(space_file, out)
-    first = begin(command)
-    until(lambda: finished(out), 120)
-    ballast = fill(small_disk)
-    said = flat(first.communicate(timeout=120)[0])
-    kill_tree(first)
-    assert first.returncode == 1, said
-    assert "No room is left on the disk" in said
-    assert "run the same command again" in said
-    assert "Traceback" not in said
-    before = finished(out)
-    assert before
-    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert again.returncode == 1  # still full: the same words
-    assert "No room is left on the disk" in flat(again.stdout)
-    ballast.unlink()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = board(out)
-    assert set(rows[rows["kind"] == "trial"]["status"]) <= {"ok", "stopped"}  # none blamed
-    assert before <= finished(out)
-    assert told_once(out)
-
-
-# --- processes that die ----------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -245,6 +120,35 @@ def test_a_node_that_dies_ends_no_study(space_file: Path, tmp_path: Path) -> Non
     assert len(trials) == 5
     assert set(trials["status"]) <= {"ok", "stopped"}
     assert told_once(out)
+
+
+@pytest.mark.slow
+def test_a_study_outlives_its_mlflow_server(space_file: Path, tmp_path: Path) -> None:
+    """The server dies in mid-study and comes back before its end: MLflow has everything, once."""
+    out, port = tmp_path / "out", mlflow_server.free_port()
+    uri = f"http://127.0.0.1:{port}"
+    more = ("--trials", "8", "--set", f"track.mlflow={uri}")
+    server = mlflow_server.serve(tmp_path, port)
+    try:
+        first = begin(door(space_file, out, *more))
+        until(lambda: finished(out), 200)
+        mlflow_server.stop(server)
+        before = len(finished(out))
+        until(lambda: len(finished(out)) >= before + 3, 120)  # nobody waits for it
+        server = mlflow_server.serve(tmp_path, port)
+        said = flat(first.communicate(timeout=150)[0])
+        kill_tree(first)
+        assert first.returncode == 0, said
+        assert f"MLflow at {uri} does not answer" in said
+        client = mlflow.MlflowClient(uri)
+        (experiment,) = client.search_experiments(filter_string="name = 'sslsearch/tiny'")
+        runs = client.search_runs([experiment.experiment_id])
+    finally:
+        mlflow_server.stop(server)
+    kinds = Counter(run.data.tags.get("sslsearch.kind") for run in runs)
+    rows = board(out)["kind"].value_counts()
+    assert {kind: kinds[kind] for kind in rows.index} == rows.to_dict()
+    assert all(run.info.status == "FINISHED" for run in runs)
 
 
 class Odd:
@@ -375,88 +279,3 @@ def test_what_a_dead_worker_polls_for_is_not_handed_to_it() -> None:
     assert (look.handed, look.free, look.starved) == (2, 0.0, 1)
     ray.get(box.retire.remote())
     assert ray.get(box.look.remote()).handed == 1  # left to its successor: nobody died
-
-
-# --- what the tests share --------------------------------------------------------------------
-
-
-def door(space_file: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "sslsearch.run", str(space_file), "--out", str(out), *more]
-
-
-def begin(command: list[str]) -> Any:
-    """Start the door; its words come when it has ended."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, env=environment, **pipes)
-
-
-def until(look: Callable[[], Any], seconds: float) -> Any:
-    """Wait for something to be there (or true); what it is."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
-    return found
-
-
-def raylet_of(node: Any) -> int:
-    """The process of a `Cluster`'s node under which its workers are."""
-    (raylet,) = node.all_processes["raylet"]
-    return int(raylet.process.pid)
-
-
-def processes(title: str, parent: int | None = None) -> list[psutil.Process]:
-    """Processes under this one, or under `parent`, whose title holds `title`."""
-    found = []
-    for process in psutil.Process(parent).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if title in " ".join(process.cmdline()):
-                found.append(process)
-    return found
-
-
-def kill_tree(process: Any) -> None:
-    """kill -9 a driver and, so that no test leaves anything behind, its cluster."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        tree = psutil.Process(process.pid)
-        for one in [tree, *tree.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
-    process.wait(timeout=30)
-
-
-def events(out: Path) -> list[dict[str, Any]]:
-    """The study's log; a line that a kill has torn is left out."""
-    found = []
-    for line in (out / "events.jsonl").read_text().splitlines() if out.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
-    return found
-
-
-def finished(out: Path) -> set[str]:
-    """The trials that the log says are over."""
-    if not (out / "events.jsonl").exists():
-        return set()
-    return {event["trial"] for event in events(out) if event["kind"] == "finish"}
-
-
-def told_once(out: Path) -> bool:
-    """Was every rung of every trial told once, and no finished trial begun again?"""
-    rungs = [(e["trial"], e["rung"]) for e in events(out) if e["kind"] == "report"]
-    over: set[str] = set()
-    for event in events(out):
-        if event["kind"] == "trial" and event["trial"] in over:
-            return False
-        over |= {event["trial"]} if event["kind"] == "finish" else set()
-    return len(rungs) == len(set(rungs))
-
-
-def board(out: Path) -> pd.DataFrame:
-    return pd.read_csv(out / "leaderboard.csv")
-
-
-def flat(text: str) -> str:
-    """A terminal's text without its line breaks."""
-    return " ".join(text.split())

@@ -1,17 +1,14 @@
 """The tracker and the real MLflow: nothing waits for it, nothing is lost, nothing doubled."""
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+from mlflow_server import free_port, serve, stop
 
 from sslsearch.track.mlflow import Tracker, absolute_uri, run_name, thin
 from sslsearch.values import Recipe, Report
@@ -274,33 +271,9 @@ def test_killed_while_shipping_nothing_is_lost_or_doubled(tmp_path, uri):
     assert_complete(uri, told + 1)
 
 
-def serve(folder: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, process_group=0)
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-            return server
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    stop(server)
-    raise AssertionError((folder / "server.log").read_text())
-
-
-def stop(server: subprocess.Popen) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
 @pytest.mark.slow
 def test_a_server_killed_in_mid_stream_gets_everything_once(tmp_path, uri):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     said: list[str] = []
     server = serve(tmp_path, port)
     try:
