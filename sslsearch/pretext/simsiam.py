@@ -19,6 +19,9 @@ from sslsearch.pretext.heads import mlp, spread
 from sslsearch.registry import Positive, Unit, register
 from sslsearch.values import Batch, Loss
 
+ALIVE = 0.5  # spread of the projections: near 1 in all runs with the stop, 0.3 and falling without
+FEWEST = 16  # samples that tell
+
 
 @register("pretext", "simsiam", needs={"views"}, paper="Chen & He 2021, arXiv:2011.10566")
 class SimSiam(Pretext):
@@ -51,6 +54,16 @@ class SimSiam(Pretext):
         back = negative_cosine(self.predictor(z[1]), targets[0])
         total = mean_over_workers((there + back) / 2)
         return Loss(total, {"negative_cosine": total.detach(), "spread": spread(z[0])})
+
+    @torch.no_grad()
+    def collapsed(self, pooled_MD: torch.Tensor) -> str:
+        """By the deviation of the unit-length projections, as the paper's figure 2 shows it."""
+        self.projector.eval()
+        alive = float(spread(self.projector(pooled_MD)))
+        self.projector.train()
+        if alive >= ALIVE or len(pooled_MD) < FEWEST:
+            return ""
+        return f"collapsed: projections point one way (spread {alive:.2f}, 1 is alive)"
 
 
 def negative_cosine(prediction_BD: torch.Tensor, target_BD: torch.Tensor) -> torch.Tensor:
