@@ -40,16 +40,21 @@ def lacks(part: Part, modality: str, encoder: Part | None = None) -> frozenset[s
     return part.needs - offered - (encoder.gives if encoder else frozenset())
 
 
+def partners(part: Part, modality: str) -> list[str]:
+    """The encoders of data of this kind that, with the data, offer what `part` needs."""
+    encoders = registry.parts("encoder", modality) if part.fits(modality) else {}
+    return [name for name, encoder in encoders.items() if not lacks(part, modality, encoder)]
+
+
 def why_not(part: Part, modality: str) -> str:
     """Why `part` cannot be used on data of this kind with any encoder; "" where it can."""
     if not part.fits(modality):
         return f"made for {_words(part.modality or ())}"
-    encoders = registry.parts("encoder", modality).values()
-    missing = [lacks(part, modality, encoder) for encoder in encoders]
-    if not all(missing):
+    if partners(part, modality):
         return ""
-    least = min(missing, key=len, default=lacks(part, modality))
-    return f"needs {_words(least)}" if least else "no encoder"
+    encoders = registry.parts("encoder", modality).values()
+    missing = min((lacks(part, modality, encoder) for encoder in encoders), key=len, default=None)
+    return "there is no encoder" if missing is None else f"needs {_words(missing)}"
 
 
 def _offence(use: Use, encoder: Use, modality: str, missing: frozenset[str]) -> str:
