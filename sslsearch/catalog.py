@@ -1,4 +1,7 @@
-"""`python -m sslsearch.catalog [KIND] [--modality M]`: the parts, their knobs, units and papers."""
+"""`python -m sslsearch.catalog [KIND] [--modality M]`: the parts, their knobs, units and papers.
+
+Below them: which pretext and which masking fit which kind of data, and why not.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from rich.text import Text
 from sslsearch import registry
 from sslsearch.registry import Identity, Part, did_you_mean
 from sslsearch.space import laws
+from sslsearch.space.fit import partners, why_not
 from sslsearch.space.grammar import show
 from sslsearch.space.schema import schema
 
+FITTED = ("masking", "pretext")  # whose fit is a question of what data and encoders offer
 WIDTH = 120  # columns, when the output is piped
 
 
@@ -33,11 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     if fault:
         sys.stderr.write(fault + "\n")
         return 2
-    found = {
-        kind: list(registry.parts(kind, args.modality).values())
-        for kind in registry.ROOMS
-        if args.kind in (None, kind)
-    }
+    kinds = [kind for kind in registry.ROOMS if args.kind in (None, kind)]
+    found = {kind: _fitting(kind, args.modality) for kind in kinds}
     if args.json:
         rows = [describe(part) for parts in found.values() for part in parts]
         sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -46,7 +48,18 @@ def main(argv: list[str] | None = None) -> int:
     for kind, parts in found.items():
         if parts:
             console.print(_table(kind, parts))
+    for kind in kinds:
+        if kind in FITTED:
+            console.print(_fits(kind, [args.modality] if args.modality else None))
     return 0
+
+
+def _fitting(kind: str, modality: str | None) -> list[Part]:
+    """The parts of a kind; with a modality, those that can be used on it."""
+    parts = registry.parts(kind, modality).values()
+    if modality is None or kind not in FITTED:
+        return list(parts)
+    return [part for part in parts if not why_not(part, modality)]
 
 
 def describe(part: Part) -> dict[str, Any]:
@@ -59,6 +72,7 @@ def describe(part: Part) -> dict[str, Any]:
         "modality": None if part.modality is None else sorted(part.modality),
         "needs": sorted(part.needs),
         "gives": sorted(part.gives),
+        "fits": _fit_of(part) if part.kind in FITTED else None,
         "knobs": [_knob(name, info) for name, info in part.knobs.model_fields.items()],
     }
 
@@ -90,6 +104,31 @@ def _table(kind: str, parts: list[Part]) -> Table:
         defaults = ["needed" if r else show(d) for r, d in zip(required, columns[2], strict=True)]
         texts = [columns[0], columns[1], defaults, columns[3]]
         table.add_row(name, *(Text("\n".join(map(str, text))) for text in texts), end_section=True)
+    return table
+
+
+def _fit_of(part: Part) -> dict[str, str]:
+    """Modality -> "yes", the encoders with which it can be used, or why it cannot."""
+    said = {}
+    for modality in registry.parts("modality"):
+        reason, encoders = why_not(part, modality), partners(part, modality)
+        everyone = len(encoders) == len(registry.parts("encoder", modality))
+        said[modality] = f"no: {reason}" if reason else "yes"
+        if not reason and not everyone:
+            said[modality] = f"with {', '.join(encoders)}"
+    return said
+
+
+def _fits(kind: str, modalities: list[str] | None) -> Table:
+    """Which part fits which kind of data, and why not."""
+    columns = modalities or list(registry.parts("modality"))
+    title = f"which {kind} fits {columns[0] if modalities else 'which data'}"
+    table = Table(title=title, title_justify="left", expand=False)
+    for column in (kind, *columns):
+        table.add_column(column, overflow="fold")
+    for name, part in registry.parts(kind).items():
+        fit = _fit_of(part)
+        table.add_row(Text(name, style="bold"), *(Text(fit[column]) for column in columns))
     return table
 
 

@@ -143,7 +143,8 @@ class BatchNorm(nn.BatchNorm1d):
             self.running_mean.lerp_(mean_D, self.momentum)
             self.running_var.lerp_(unbiased_D, self.momentum)
             self.num_batches_tracked.add_(1)
-        return (x_BD - mean_D) * torch.rsqrt(var_D + self.eps) * self.weight + self.bias
+        normed_BD = (x_BD - mean_D) * torch.rsqrt(var_D + self.eps)
+        return normed_BD * self.weight + self.bias if self.affine else normed_BD
 
 
 def full_precision(device: torch.device) -> torch.autocast:

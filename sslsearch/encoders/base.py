@@ -50,3 +50,7 @@ class Encoder(nn.Module, ABC):
         """valid_BCNP, bool: which numbers of patchify are real; whole tokens unless overridden."""
         valid_BCN = self.token_valid(batch)
         return valid_BCN[..., None].expand(*valid_BCN.shape, self.patch_width)
+
+    def grid(self, batch: Batch) -> tuple[int, ...]:
+        """How the N tokens are laid out: (N,), a row, unless overridden; (rows, columns) …"""
+        return (self.token_valid(batch).shape[2],)

@@ -24,7 +24,7 @@ from sslsearch.values import Batch, Encoded, InputSpec
     "encoder",
     "conv1d",
     modality="timeseries",
-    gives={"tokens"},
+    gives={"tokens", "mask_token"},
     paper="Yue et al. 2022, arXiv:2106.10466",
 )
 class Conv1d(SeriesEncoder):

@@ -28,7 +28,7 @@ KERNELS = (8, 5, 3)
     "encoder",
     "resnet1d",
     modality="timeseries",
-    gives={"tokens"},
+    gives={"tokens", "mask_token"},
     paper="Wang et al. 2017, arXiv:1611.06455",
 )
 class ResNet1d(SeriesEncoder):

@@ -31,6 +31,13 @@ class Pretext(nn.Module, ABC):
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         """The loss of one global batch, of which `views` is this worker's share."""
 
+    def collapsed(self, pooled_MD: torch.Tensor) -> str:
+        """Why what this loss compares tells no samples apart any more, or "" if it does.
+
+        Asked at rungs with the pooled vectors of M samples, beside the encoder's own health.
+        """
+        return ""
+
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """Called after each optimiser step; progress in 0..1 of the trial's full horizon."""
         return None

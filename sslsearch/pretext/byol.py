@@ -8,18 +8,16 @@ Shapes: B = this worker's samples, D = projection width.
 
 from __future__ import annotations
 
-import copy
-import math
 from typing import Annotated
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from sslsearch.distributed import full_precision, mean_over_workers
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.heads import mlp, spread
+from sslsearch.pretext.momentum import cosine_step, follow, follower
 from sslsearch.registry import Count, Positive, Probability, Unit, register
 from sslsearch.values import Batch, Loss
 
@@ -46,8 +44,8 @@ class BYOL(Pretext):
         middle = max(1, round(hidden * width))
         self.projector = mlp(width, middle, projection)
         self.predictor = mlp(projection, middle, projection)
-        self.target_encoder = _follower(encoder)
-        self.target_projector = _follower(self.projector)
+        self.target_encoder = follower(encoder)
+        self.target_projector = follower(self.projector)
 
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         online = [self.projector(encoder(view).pooled_BD) for view in views[:2]]
@@ -62,14 +60,10 @@ class BYOL(Pretext):
         pooled_BD: torch.Tensor = self.target_encoder(view).pooled_BD
         return pooled_BD
 
-    @torch.no_grad()
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """The copy takes a small step after the network; the step shrinks to 0 along a cosine."""
-        step = (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
-        pairs = ((self.target_encoder, encoder), (self.target_projector, self.projector))
-        for target, online in pairs:
-            for slow, quick in zip(target.parameters(), online.parameters(), strict=True):
-                slow.lerp_(quick, step)
+        pairs = (self.target_encoder, encoder), (self.target_projector, self.projector)
+        follow(*pairs, step=cosine_step(self.momentum, progress))
 
 
 def regression(prediction_BD: torch.Tensor, target_BD: torch.Tensor) -> torch.Tensor:
@@ -77,7 +71,3 @@ def regression(prediction_BD: torch.Tensor, target_BD: torch.Tensor) -> torch.Te
     with full_precision(prediction_BD.device):
         cosine_B = F.cosine_similarity(prediction_BD.float(), target_BD.float(), dim=1)
         return (2 - 2 * cosine_B).mean()
-
-
-def _follower(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).requires_grad_(False)

@@ -10,12 +10,16 @@ from torch import nn
 from sslsearch.distributed import BatchNorm
 
 
-def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers of these widths with BatchNorm and ReLU between them; the last one is bare."""
+def mlp(*widths: int, last_norm: bool = False) -> nn.Sequential:
+    """Linear layers of these widths with BatchNorm and ReLU between them.
+
+    The last one is bare; with `last_norm` a BatchNorm without weights stands behind it.
+    """
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths[:-1]):
         layers += [nn.Linear(width_in, width_out, bias=False), BatchNorm(width_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+    layers.append(nn.Linear(widths[-2], widths[-1], bias=not last_norm))
+    return nn.Sequential(*layers, *([BatchNorm(widths[-1], affine=False)] if last_norm else []))
 
 
 def spread(z_BD: torch.Tensor) -> torch.Tensor:

@@ -94,15 +94,20 @@ def restoration(
     real_BCNP: torch.Tensor,
     hidden_BCN: torch.Tensor,
     *,
-    normalise: bool,
+    normalise: bool = False,
+    absolute: bool = False,
 ) -> torch.Tensor:
-    """Mean squared error over the hidden, real numbers of the global batch; 0 if there are none."""
+    """Mean squared (or absolute) error over the hidden, real numbers of the global batch.
+
+    0 if there are none.
+    """
     with full_precision(patch_BCNP.device):
         target_BCNP = patch_BCNP.float()
         if normalise:
             target_BCNP = _normalised(target_BCNP, real_BCNP)
         counts_BCNP = real_BCNP & hidden_BCN[..., None]
-        error_BCNP = (restored_BCNP.float() - target_BCNP).square() * counts_BCNP
+        error_BCNP = restored_BCNP.float() - target_BCNP
+        error_BCNP = (error_BCNP.abs() if absolute else error_BCNP.square()) * counts_BCNP
         return global_mean(error_BCNP.sum(), counts_BCNP.sum())
 
 

@@ -43,6 +43,14 @@ class Mix(Pretext):
             parts |= {f"{name}/{key}": value for key, value in own.parts.items()}
         return Loss(torch.stack(terms).sum(), parts)
 
+    def collapsed(self, pooled_MD: torch.Tensor) -> str:
+        """The first member's reason."""
+        for name, member in self.members.items():
+            assert isinstance(member, Pretext)
+            if reason := member.collapsed(pooled_MD):
+                return f"{name}: {reason}"
+        return ""
+
     def after_step(self, encoder: Encoder, progress: float) -> None:
         for member in self.members.values():
             assert isinstance(member, Pretext)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sslsearch import registry
+from sslsearch.registry import Part
 from sslsearch.space.errors import Faults
 from sslsearch.space.parts import Use
 
@@ -17,21 +18,43 @@ def check_fit(modality: str, uses: Sequence[Use], faults: Faults) -> None:
     Needs are met by the data or by the encoder, so pairs (part, encoder) are all there is to
     check: an offence in any combination shows in one of its pairs.
     """
-    data = registry.get("modality", modality)
     known = [use for use in uses if use.part.fits(modality)]
     encoders = [use for use in known if use.part.kind == "encoder"]
     for use in known:
-        needs = use.part.needs - data.gives - TRAINING_GIVES
         if use.part.kind == "encoder":
-            if needs:
+            missing = lacks(use.part, modality)
+            if missing:
                 faults.add(
-                    use.at, f"{use.part.name}: needs {_words(needs)}, which {modality} has not"
+                    use.at, f"{use.part.name}: needs {_words(missing)}, which {modality} has not"
                 )
             continue
         for encoder in encoders:
-            missing = needs - encoder.part.gives
+            missing = lacks(use.part, modality, encoder.part)
             if missing:
                 faults.add(use.at, _offence(use, encoder, modality, missing))
+
+
+def lacks(part: Part, modality: str, encoder: Part | None = None) -> frozenset[str]:
+    """What `part` needs that neither data of this kind nor the encoder offer."""
+    offered = registry.get("modality", modality).gives | TRAINING_GIVES
+    return part.needs - offered - (encoder.gives if encoder else frozenset())
+
+
+def partners(part: Part, modality: str) -> list[str]:
+    """The encoders of data of this kind that, with the data, offer what `part` needs."""
+    encoders = registry.parts("encoder", modality) if part.fits(modality) else {}
+    return [name for name, encoder in encoders.items() if not lacks(part, modality, encoder)]
+
+
+def why_not(part: Part, modality: str) -> str:
+    """Why `part` cannot be used on data of this kind with any encoder; "" where it can."""
+    if not part.fits(modality):
+        return f"made for {_words(part.modality or ())}"
+    if partners(part, modality):
+        return ""
+    encoders = registry.parts("encoder", modality).values()
+    missing = min((lacks(part, modality, encoder) for encoder in encoders), key=len, default=None)
+    return "there is no encoder" if missing is None else f"needs {_words(missing)}"
 
 
 def _offence(use: Use, encoder: Use, modality: str, missing: frozenset[str]) -> str:
@@ -45,5 +68,5 @@ def _offence(use: Use, encoder: Use, modality: str, missing: frozenset[str]) -> 
     )
 
 
-def _words(needs: frozenset[str]) -> str:
+def _words(needs: Iterable[str]) -> str:
     return " and ".join(sorted(needs))

@@ -10,6 +10,7 @@ import torch
 from sslsearch import registry
 from sslsearch.data.samples import Samples
 from sslsearch.encoders.base import Encoder
+from sslsearch.pretext.base import Pretext
 from sslsearch.probe.health import collapsed, health
 from sslsearch.train.embed import features
 from sslsearch.values import Recipe, Report, Scores
@@ -31,12 +32,12 @@ class Judge:
         self.labels = samples.labels_N[samples.labelled]
         self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]
 
-    def report(self, encoder: Encoder) -> Report:
+    def report(self, encoder: Encoder, pretext: Pretext) -> Report:
         """Scores of the encoder as it stands. The caller fills in rung, samples and seconds."""
         pool_MD = features(encoder, self.samples, self.pool_M, self.device)
         if not torch.isfinite(pool_MD).all():
             return Report(0, 0, "nan", math.nan, message="features are not finite")
-        reason = collapsed(pool_MD)
+        reason = collapsed(pool_MD) or pretext.collapsed(pool_MD.to(self.device))
         labelled_ND = features(encoder, self.samples, self.samples.labelled, self.device)
         watched = {
             name: float(watch(pool_MD, labelled_ND, self.labels))

@@ -101,7 +101,7 @@ class Trial:
                 message = "" if status == "ok" else "the loss is not finite"
             if status == "ok" and distributed.rank() == 0:
                 with self._timed("probe"):
-                    report = self.judge.report(self.objective.encoder)
+                    report = self.judge.report(self.objective.encoder, self.objective.pretext)
             else:
                 report = Report(rung, self.samples_seen, status, math.nan, message=message)
         except Exception as fault:

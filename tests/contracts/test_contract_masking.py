@@ -45,6 +45,8 @@ def test_hides_some_and_shows_some_of_the_valid_only(
             assert not (hidden & ~valid).any()
             unit = 2 if "channels" in part.needs else 1  # candidates: channels, or tokens
             enough = valid.any(dim=unit).sum(dim=1) >= 2
+            if "each_channel" in part.traits:  # tokens of one channel
+                enough = (valid.sum(dim=2) >= 2).any(dim=1)
             assert hidden.flatten(1).any(dim=1)[enough].all()
             assert (valid & ~hidden).flatten(1).any(dim=1)[enough].all()
         assert torch.equal(valid, before)

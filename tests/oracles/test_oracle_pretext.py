@@ -1,4 +1,7 @@
-"""Losses against an independent library (lightly), the authors' code, or a slow loop."""
+"""Losses against an independent library (lightly), the authors' code, or a slow loop.
+
+A test is named test_METHOD_…: docs/methods.md reads from the names what each is held against.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def assert_equal_with_gradients(
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 2.0])
 @pytest.mark.parametrize("batch", [2, 7])
-def test_nt_xent_is_lightlys(temperature: float, batch: int) -> None:
+def test_simclr_is_lightlys_nt_xent(temperature: float, batch: int) -> None:
     a, b = pair(batch, 16)
     theirs = NTXentLoss(temperature=temperature)(a, b)
     assert_equal_with_gradients(nt_xent(a, b, temperature), theirs, (a, b))

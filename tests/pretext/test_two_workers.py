@@ -35,6 +35,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mae_patches": (PATCHES, {"mae": {"masking": {"span": {"ratio": 0.5}}}}),
     "cpc": (CONV, {"cpc": {"windows": 4, "context": 8}}),
     "ts2vec": (CONV, {"ts2vec": {}}),
+    "moco": (CONV, {"moco": {"queue": 8, "momentum": 0.5}}),  # 6 keys a step: it goes round
+    "moco_v3": (CONV, {"moco_v3": {}}),
+    "simsiam": (CONV, {"simsiam": {}}),
+    "barlow_twins": (CONV, {"barlow_twins": {"projector": 0.5}}),
+    "dino": (CONV, {"dino": {"prototypes": 12, "bottleneck": 4, "student_views": 3}}),
+    "ijepa": (PATCHES, {"ijepa": {"predictor_depth": 1, "predictor_width": 16}}),
+    "simmim": (CONV, {"simmim": {}}),
+    "autoregressive": (PATCHES, {"autoregressive": {}}),
+    "transform_prediction": (CONV, {"transform_prediction": {}}),
+    "tnc": (CONV, {"tnc": {"windows": 3}}),
     "mix_of": (CONV, {"mix_of": {"simclr": {"weight": 1.0}, "mae": {"weight": 2.0}}}),
 }
 Seen = dict[str, torch.Tensor]

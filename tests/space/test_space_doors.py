@@ -251,6 +251,20 @@ class TestCatalog:
         assert names >= {"toy_plain", "toy_tokens"}
         assert "conv1d" not in names
 
+    @pytest.mark.usefixtures("toy_parts")
+    def test_what_fits_and_why_not(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert catalog.main(["pretext", "--json"]) == 0
+        fits = {row["name"]: row["fits"] for row in json.loads(capsys.readouterr().out)}
+        assert fits["simclr"]["timeseries"] == "yes"
+        assert fits["simmim"]["timeseries"] == "with conv1d, resnet1d"
+        assert fits["cpc"]["toy_grid"] == "no: needs time"
+        assert fits["transform_prediction"]["toy_grid"] == "no: made for timeseries"
+        assert fits["mae"]["toy_grid"] == "with toy_tokens"
+        assert catalog.main(["pretext", "--modality", "toy_grid"]) == 0
+        listed, _, below = capsys.readouterr().out.partition("which pretext fits toy_grid")
+        assert "cpc" not in listed
+        assert "no: needs time" in below
+
     def test_schema(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert catalog.main(["--schema"]) == 0
         assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(schema()))
