@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
+from sslsearch.encoders.attention import waves
 from sslsearch.values import Batch, Encoded
 
 
@@ -50,3 +51,11 @@ class Encoder(nn.Module, ABC):
         """valid_BCNP, bool: which numbers of patchify are real; whole tokens unless overridden."""
         valid_BCN = self.token_valid(batch)
         return valid_BCN[..., None].expand(*valid_BCN.shape, self.patch_width)
+
+    def grid(self, batch: Batch) -> tuple[int, ...]:
+        """How the N tokens are laid out: (N,), a row, unless overridden; (rows, columns) …"""
+        return (self.token_valid(batch).shape[2],)
+
+    def positions(self, batch: Batch, width: int) -> torch.Tensor:
+        """position_ND: where the tokens lie in their grid, as waves, for those who restore them."""
+        return waves(self.grid(batch), width, batch.valid.device)
