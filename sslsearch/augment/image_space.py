@@ -152,8 +152,8 @@ def shear(
 
 
 def sheared(x_BCHW: torch.Tensor, angle_B2: torch.Tensor) -> torch.Tensor:
-    """First down by the second angle, then across by the first, in radians, as torchvision."""
+    """By radians across and down; what is read are its rows slanted after its columns."""
     across, down = angle_B2.tan().unbind(1)
     one = torch.ones_like(across)
-    matrix_B22 = torch.stack([one, across, down, 1 + across * down], -1).view(-1, 2, 2)
+    matrix_B22 = torch.stack([1 + across * down, across, down, one], -1).view(-1, 2, 2)
     return warp(x_BCHW, matrix_B22, torch.zeros_like(angle_B2))
