@@ -5,7 +5,8 @@
         [--augment '{random_resized_crop: {scale: 0.2}, horizontal_flip: {}}']
 
 Each pretext runs the recipe of search_spaces/recipes (its settings, but for data, how long, and
-what is said here: the recipes are made for digits) and is judged by the linear probe on frozen features. The last line is JSON.
+what is said here: the recipes are made for digits) and is judged by the linear probe on frozen
+features. The last line is JSON.
 """
 
 from __future__ import annotations
