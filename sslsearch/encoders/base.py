@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
+from sslsearch.encoders.attention import waves
 from sslsearch.values import Batch, Encoded
 
 
@@ -54,3 +55,7 @@ class Encoder(nn.Module, ABC):
     def grid(self, batch: Batch) -> tuple[int, ...]:
         """How the N tokens are laid out: (N,), a row, unless overridden; (rows, columns) …"""
         return (self.token_valid(batch).shape[2],)
+
+    def positions(self, batch: Batch, width: int) -> torch.Tensor:
+        """position_ND: where the tokens lie in their grid, as waves, for those who restore them."""
+        return waves(self.grid(batch), width, batch.valid.device)

@@ -4,8 +4,7 @@ Nie et al. 2023, A Time Series is Worth 64 Words, arXiv:2211.14730 (patches as t
 tokens leave the encoder as in He et al. 2022, Masked Autoencoders Are Scalable Vision Learners,
 arXiv:2111.06377. All channels of a patch make one token (PatchTST runs each channel alone).
 
-Shapes: B = samples, C = channels, N = tokens, P = steps of a patch, D = width, V = most visible
-tokens of any sample.
+Shapes: B = samples, C = channels, N = tokens, P = steps of a patch, D = width.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Annotated
 import torch
 from torch import nn
 
-from sslsearch.encoders.attention import Block, look_at, sinusoids
+from sslsearch.encoders.attention import Block, look_at, sinusoids, visible_only
 from sslsearch.encoders.series import Pool, SeriesEncoder, pool, pooled_width
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, Encoded, InputSpec
@@ -56,18 +55,10 @@ class Transformer(SeriesEncoder):
         if hidden_BCN is None:
             tokens_BND = self._blocks(h_BND, visible_BN)
         else:
-            tokens_BND = self._visible_only(h_BND, visible_BN)
+            tokens_BND = visible_only(h_BND, visible_BN, self._blocks)
         tokens_BND = tokens_BND * visible_BN[..., None]
         pooled_BD = pool(tokens_BND.transpose(1, 2), visible_BN, self.pool)
         return Encoded(tokens_BND, pooled_BD, visible_BN)
-
-    def _visible_only(self, h_BND: torch.Tensor, visible_BN: torch.Tensor) -> torch.Tensor:
-        """Visible tokens go first, the rest is cut off, and all return to their places."""
-        most = max(1, int(visible_BN.sum(1).max()))
-        place_BV = visible_BN.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        place_BVD = place_BV[..., None].expand(-1, -1, self.width)
-        h_BVD = self._blocks(h_BND.gather(1, place_BVD), visible_BN.gather(1, place_BV))
-        return torch.zeros_like(h_BND, dtype=h_BVD.dtype).scatter(1, place_BVD, h_BVD)
 
     def _blocks(self, h_BND: torch.Tensor, valid_BN: torch.Tensor) -> torch.Tensor:
         look_B11N = look_at(valid_BN)

@@ -16,26 +16,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from sslsearch import plots
 from sslsearch.values import Batch, InputSpec
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a column of a source may hold, beside label, group, split and id."""
+
+    description: str
+    many: bool = False  # several columns may play it together
+
+    @property
+    def annotation(self) -> Any:
+        return str | list[str] | None if self.many else str | None
 
 
 class Modality(ABC):
     """What a sample is.
 
     Attributes:
+        roles: what `data.columns` maps beside label, group, split and id.
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
+        unusable: what is said of the rows that are not `usable`, and dropped.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {}
     default_encoder: str
     floors: tuple[str, ...]
+    unusable: str = "hold nothing"
 
     @abstractmethod
     def read(
@@ -77,6 +95,14 @@ class Modality(ABC):
     @abstractmethod
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """n raw, labelled samples whose classes can be learnt in seconds."""
+
+    def flat(self, batch: Batch) -> torch.Tensor:
+        """(B, D): the samples as an encoder gets them, laid flat: features without any learning."""
+        return cast(torch.Tensor, batch.x).flatten(1)
+
+    def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
+        """Draw one sample (or a view of `original`) into matplotlib axes, on original's scale."""
+        plots.lines(axes, x.reshape(1, -1), original.reshape(1, -1))
 
     def of_table(
         self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False

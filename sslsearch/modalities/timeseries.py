@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import Field
 
+from sslsearch import plots
 from sslsearch.modalities import series_files, series_tables
-from sslsearch.modalities.base import Modality
+from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
 from sslsearch.modalities.series_arrays import series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
-from sslsearch.registry import Unit, register
+from sslsearch.registry import register
 from sslsearch.values import Batch, InputSpec
 
 SCHEMES = ("aeon", "parquet", "csv", "ts", "npz")
@@ -37,6 +39,10 @@ class TimeSeries(Modality):
     channels is that channel's mean; or all gaps lie on the line between their neighbours.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {
+        "series": Role("columns that hold the data", many=True),
+        "time": Role("column that orders the steps of a series"),
+    }
     default_encoder = "conv1d"
     floors = ("majority", "raw", "untrained", "multirocket", "supervised")
 
@@ -44,10 +50,15 @@ class TimeSeries(Modality):
         self,
         *,
         normalise: Annotated[
-            Literal["per_series", "per_channel", "none"], Unit("z-score over")
+            Literal["per_series", "per_channel", "none"],
+            Field(description="zero mean and unit deviation, over what"),
         ] = "per_series",
-        unequal: Literal["pad", "resample"] = "pad",
-        missing: Literal["mask", "interpolate"] = "mask",
+        unequal: Annotated[
+            Literal["pad", "resample"], Field(description="samples of unequal length")
+        ] = "pad",
+        missing: Annotated[
+            Literal["mask", "interpolate"], Field(description="missing values")
+        ] = "mask",
     ) -> None:
         self.rules = {"normalise": normalise, "unequal": unequal, "missing": missing}
 
@@ -166,6 +177,12 @@ class TimeSeries(Modality):
     def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
         valid_BT = columns["valid"].index_select(0, index_B).view(torch.bool)
         return Batch(x=columns["x"].index_select(0, index_B), valid=valid_BT, index=index_B)
+
+    def flat(self, batch: Batch) -> torch.Tensor:
+        return torch.where(batch.valid[:, None], batch.x, torch.zeros_like(batch.x)).flatten(1)
+
+    def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
+        plots.lines(axes, x, original)
 
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """Sinusoids in noise: a class has its own frequency in each channel; phases are random."""

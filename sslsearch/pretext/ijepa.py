@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sslsearch.distributed import draw, full_precision, global_mean
-from sslsearch.encoders.attention import Block, look_at, sinusoids
+from sslsearch.encoders.attention import Block, look_at
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.blocks import blocks
@@ -69,7 +69,8 @@ class IJEPA(Pretext):
             whole_BND = self.target_encoder(batch).tokens_BND
         hidden_BCN = valid_BCN & ~context_BN[:, None]
         seen_BND = encoder(batch, hidden_BCN).tokens_BND
-        predicted_BMND = self._predict(seen_BND, context_BN, target_BMN)
+        position_NW = encoder.positions(batch, self.embed.out_features)
+        predicted_BMND = self._predict(seen_BND, position_NW, context_BN, target_BMN)
         total = latent_distance(predicted_BMND, whole_BND, target_BMN)
         hidden = global_mean(hidden_BCN.sum().float(), valid_BCN.sum())
         alive = spread(whole_BND.mean(1))
@@ -96,13 +97,17 @@ class IJEPA(Pretext):
         return torch.where(some_B1, context_BN, valid_BN), target_BMN & some_B1[..., None]
 
     def _predict(
-        self, seen_BND: torch.Tensor, context_BN: torch.Tensor, target_BMN: torch.Tensor
+        self,
+        seen_BND: torch.Tensor,
+        position_NW: torch.Tensor,
+        context_BN: torch.Tensor,
+        target_BMN: torch.Tensor,
     ) -> torch.Tensor:
         """Each block by itself: it sees the context and mask tokens in its own places."""
         B, M, N = target_BMN.shape
         h_BNW = self.embed(seen_BND)
         h_BNW = torch.where(context_BN[..., None], h_BNW, self.mask_token.to(h_BNW.dtype))
-        h_BNW = h_BNW + sinusoids(N, h_BNW.shape[2], h_BNW.device)
+        h_BNW = h_BNW + position_NW
         h_XNW = h_BNW.repeat_interleave(M, 0)  # X = B·M
         look_X11N = look_at((context_BN[:, None] | target_BMN).flatten(0, 1))
         for block in self.blocks:

@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from sslsearch import registry
 from sslsearch.distributed import draw, full_precision, global_mean
-from sslsearch.encoders.attention import Block, look_at, sinusoids
+from sslsearch.encoders.attention import Block, look_at
 from sslsearch.encoders.base import Encoder
+from sslsearch.masking.build import build as masking_of
 from sslsearch.pretext.base import Pretext
 from sslsearch.registry import Count, MaskingSlot, Unit, register
 from sslsearch.values import Batch, Encoded, Loss
@@ -51,7 +51,7 @@ class MAE(Pretext):
                 "mae.normalise needs tokens of several numbers (each would be restored as 0): "
                 "set it to false, or raise the encoder's patch or stride"
             )
-        self.mask, self.normalise = registry.bind("masking", masking), normalise
+        self.mask, self.normalise = masking_of(masking), normalise
         self.width = decoder_width
         self.embed = nn.Linear(encoder.width, decoder_width)
         self.mask_token = nn.Parameter(torch.randn(decoder_width) * 0.02)
@@ -64,8 +64,11 @@ class MAE(Pretext):
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         batch = views[0]
         valid_BCN = encoder.token_valid(batch)
-        hidden_BCN = draw(lambda valid: self.mask(valid, rng), valid_BCN) & valid_BCN
-        restored_BNX = self._decode(encoder(batch, hidden_BCN), valid_BCN)
+        grid = encoder.grid(batch)
+        hidden_BCN = draw(lambda valid: self.mask(valid, rng, grid), valid_BCN) & valid_BCN
+        restored_BNX = self._decode(
+            encoder(batch, hidden_BCN), valid_BCN, encoder.positions(batch, self.width)
+        )
         patch_BCNP, real_BCNP = encoder.patchify(batch), encoder.patch_valid(batch)
         B, N, _ = restored_BNX.shape
         restored_BCNP = restored_BNX.reshape(B, N, -1, encoder.patch_width).transpose(1, 2)
@@ -75,12 +78,14 @@ class MAE(Pretext):
         share = global_mean(hidden_BCN.sum().float(), valid_BCN.sum())
         return Loss(total, {"restoration": total.detach(), "hidden_share": share})
 
-    def _decode(self, encoded: Encoded, valid_BCN: torch.Tensor) -> torch.Tensor:
+    def _decode(
+        self, encoded: Encoded, valid_BCN: torch.Tensor, position_ND: torch.Tensor
+    ) -> torch.Tensor:
         """Tokens that the encoder dropped come back as a mask token at their positions."""
         h_BND = self.embed(encoded.tokens_BND)
         h_BND = torch.where(encoded.valid_BN[..., None], h_BND, self.mask_token.to(h_BND.dtype))
         if len(self.blocks):
-            h_BND = h_BND + sinusoids(h_BND.shape[1], self.width, h_BND.device)
+            h_BND = h_BND + position_ND
         look_B11N = look_at(valid_BCN.any(1))
         for block in self.blocks:
             h_BND = block(h_BND, look_B11N)

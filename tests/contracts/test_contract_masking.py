@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sslsearch import registry
+from sslsearch.masking.build import build
 from sslsearch.registry import Part, Unit, marker
 
 PARTS = registry.parts("masking", "timeseries")
@@ -19,7 +20,14 @@ ratios = pytest.mark.parametrize("ratio", [0.01, 0.15, 0.5, 0.75, 0.99])
 
 
 def hide(part: Part, valid_BCN: torch.Tensor, seed: int = 0, **knobs: Any) -> torch.Tensor:
-    return part.bind(knobs)(valid_BCN, torch.Generator().manual_seed(seed))
+    rng = torch.Generator(valid_BCN.device).manual_seed(seed)
+    return build({part.name: knobs})(valid_BCN, rng, plane(valid_BCN.shape[2]))
+
+
+def plane(tokens: int) -> tuple[int, int]:
+    """The squarest grid of so many tokens."""
+    rows = next(r for r in range(int(tokens**0.5), 0, -1) if tokens % r == 0)
+    return rows, tokens // rows
 
 
 def patchy(*shape: int) -> torch.Tensor:
@@ -27,7 +35,7 @@ def patchy(*shape: int) -> torch.Tensor:
 
 
 def test_the_registry_holds_the_literature() -> None:
-    assert {"random", "span", "channel"} <= set(PARTS)
+    assert {"random", "span", "channel", "block", "grid"} <= set(PARTS)
 
 
 @every_part
@@ -68,8 +76,8 @@ def test_nothing_valid_or_one_token_hides_nothing(part: Part) -> None:
 def test_same_seed_same_mask_and_fresh_draws_differ(part: Part) -> None:
     valid, rng = torch.ones(8, 4, 40, dtype=torch.bool), torch.Generator().manual_seed(0)
     assert torch.equal(hide(part, valid), hide(part, valid))
-    masking = part.bind({})
-    assert not torch.equal(masking(valid, rng), masking(valid, rng))
+    masking = build({part.name: {}})
+    assert not torch.equal(masking(valid, rng, (5, 8)), masking(valid, rng, (5, 8)))
 
 
 @every_part
@@ -89,5 +97,4 @@ def test_it_speaks_in_units(part: Part) -> None:
 def test_it_runs_where_its_input_is(part: Part) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    rng = torch.Generator("cuda").manual_seed(0)
-    assert part.bind({})(torch.ones(8, 4, 40, dtype=torch.bool, device="cuda"), rng).is_cuda
+    assert hide(part, torch.ones(8, 4, 40, dtype=torch.bool, device="cuda")).is_cuda

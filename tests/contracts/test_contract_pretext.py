@@ -28,7 +28,9 @@ MIX = {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}, "ts2vec": {
 CHOICES = {name: {name: SMALL.get(name, {})} for name in TASKS} | {"mix": MIX}
 LENGTH = 37
 
-each_encoder = pytest.mark.parametrize("encoder_name", sorted(registry.parts("encoder")))
+each_encoder = pytest.mark.parametrize(
+    "encoder_name", sorted(registry.parts("encoder", "timeseries"))
+)
 each_pretext = pytest.mark.parametrize("name", sorted(CHOICES))
 
 

@@ -1,0 +1,69 @@
+"""A vision transformer over patches; hidden patches are truly dropped.
+
+Dosovitskiy et al. 2021, An Image is Worth 16x16 Words, arXiv:2010.11929; fixed positions in the
+plane, no class token, and hidden tokens that leave the encoder as in He et al. 2022, Masked
+Autoencoders Are Scalable Vision Learners, arXiv:2111.06377.
+
+Shapes: B = samples, C = colour channels, N = tokens, D = width.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from sslsearch.encoders.attention import Block, look_at, visible_only
+from sslsearch.encoders.image import ImageEncoder
+from sslsearch.encoders.series import Pool, pool, pooled_width
+from sslsearch.registry import Count, Unit, register
+from sslsearch.values import Batch, Encoded, InputSpec
+
+
+@register(
+    "encoder",
+    "vit",
+    modality="image",
+    gives={"tokens", "grid"},
+    paper="Dosovitskiy et al. 2021, arXiv:2010.11929",
+)
+class VisionTransformer(ImageEncoder):
+    """A pre-norm transformer over patches of an image; hidden patches cost nothing."""
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        *,
+        patch: Annotated[Count, Unit("pixels of a side")] = 4,
+        depth: Annotated[Count, Unit("blocks")] = 4,
+        width: Annotated[Count, Unit("units")] = 128,
+        heads: Annotated[Count, Unit("heads")] = 4,
+        pool: Pool = "mean",
+    ) -> None:
+        super().__init__(spec, patch=patch)
+        self.width, self.pooled_width = width, pooled_width(width, pool)
+        self.pool: Pool = pool
+        self.embed = nn.Linear(self.patch_width, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
+        h_BND = self.embed(self._patches(self.see(batch)))
+        h_BND = h_BND + self.positions(batch, self.width)
+        visible_BN = batch.valid.expand(-1, h_BND.shape[1])
+        if hidden_BCN is None:
+            tokens_BND = self._blocks(h_BND, visible_BN)
+        else:
+            visible_BN = visible_BN & ~hidden_BCN[:, 0]
+            tokens_BND = visible_only(h_BND, visible_BN, self._blocks)
+        tokens_BND = tokens_BND * visible_BN[..., None]
+        pooled_BD = pool(tokens_BND.transpose(1, 2), visible_BN, self.pool)
+        return Encoded(tokens_BND, pooled_BD, visible_BN)
+
+    def _blocks(self, h_BND: torch.Tensor, valid_BN: torch.Tensor) -> torch.Tensor:
+        look_B11N = None if bool(valid_BN.all()) else look_at(valid_BN)
+        for block in self.blocks:
+            h_BND = block(h_BND, look_B11N)
+        normed_BND: torch.Tensor = self.norm(h_BND)
+        return normed_BND

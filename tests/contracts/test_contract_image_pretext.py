@@ -1,0 +1,100 @@
+"""Every pretext that fits images keeps the contract of pretext/base.py, with encoders of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sslsearch import registry
+from sslsearch.encoders.base import Encoder
+from sslsearch.pretext.base import Pretext
+from sslsearch.pretext.build import build, trains
+from sslsearch.values import Batch, InputSpec, Loss
+
+GIVEN = {"views", "tokens", "grid", "pixels"}  # what images and every encoder of theirs offer
+SMALL: dict[str, dict[str, Any]] = {  # knobs that only save time
+    "convnet": {"stages": 2, "depth": 1, "width": 16},
+    "vit": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
+    "jigsaw": {"side": 2, "orders": 6},
+}
+ENCODERS = ("convnet", "vit")  # one replaces hidden tokens, one drops them
+MIX = {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}, "rotnet": {"weight": 1.0}}}
+FIT = [name for name, part in registry.parts("pretext", "image").items() if part.needs <= GIVEN]
+CHOICES = {name: {name: SMALL.get(name, {})} for name in FIT} | {"mix": MIX}
+SPEC = InputSpec(
+    "image", {"channels": 3, "height": 16, "width": 16}, {"mean": [0.5] * 3, "std": [0.25] * 3}
+)
+
+each_encoder = pytest.mark.parametrize("encoder_name", ENCODERS)
+each_pretext = pytest.mark.parametrize("name", sorted(CHOICES))
+
+
+def make(encoder_name: str, name: str) -> tuple[Encoder, Pretext]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder: Encoder = registry.get("encoder", encoder_name).bind(SMALL[encoder_name])(SPEC)
+        return encoder, build(encoder, CHOICES[name])
+
+
+def views(count: int, B: int = 6) -> list[Batch]:
+    rng = torch.Generator().manual_seed(1)
+    base = torch.rand(B, 3, 16, 16, generator=rng)
+    noise = [0.1 * torch.randn(base.shape, generator=rng) for _ in range(count)]
+    valid = torch.ones(B, 1, dtype=torch.bool)
+    return [Batch((base + n).clamp(0, 1), valid, torch.arange(B)) for n in noise]
+
+
+def loss_of(encoder: Encoder, pretext: Pretext, batches: list[Batch], seed: int = 0) -> Loss:
+    return pretext.loss(encoder, batches, torch.Generator().manual_seed(seed))
+
+
+def test_the_general_methods_fit_images() -> None:
+    assert {"simclr", "byol", "vicreg", "mae", "rotnet", "jigsaw"} <= set(FIT)
+    assert "ts2vec" not in FIT
+
+
+@each_encoder
+@each_pretext
+def test_loss_is_finite_and_goes_down(encoder_name: str, name: str) -> None:
+    encoder, pretext = make(encoder_name, name)
+    weights = [*encoder.parameters(), *(p for p in pretext.parameters() if p.requires_grad)]
+    optimiser = torch.optim.AdamW(weights, lr=3e-3)
+    losses = []
+    for step in range(10):
+        loss = loss_of(encoder, pretext, views(pretext.views))
+        assert loss.total.shape == ()
+        assert all(p.isfinite() and not p.requires_grad for p in loss.parts.values())
+        optimiser.zero_grad()
+        loss.total.backward()
+        if step == 0:
+            grads = [p.grad for p in encoder.parameters() if p.grad is not None]
+            assert all(grad.isfinite().all() for grad in grads)
+            assert any(grad.any() for grad in grads) == trains(CHOICES[name])
+        optimiser.step()
+        pretext.after_step(encoder, (step + 1) / 10)
+        losses.append(float(loss.total.detach()))
+    if trains(CHOICES[name]):
+        assert losses[-1] < losses[0]
+
+
+@each_pretext
+def test_same_generator_same_loss(name: str) -> None:
+    results = []
+    for torch_seed in (5, 6):  # the global generator plays no part
+        encoder, pretext = make("convnet", name)
+        torch.manual_seed(torch_seed)
+        results.append(loss_of(encoder, pretext, views(pretext.views)).total)
+    assert torch.equal(results[0], results[1])
+
+
+@each_pretext
+@pytest.mark.parametrize("B", [1, 2])
+def test_tiny_batches_stay_finite(name: str, B: int) -> None:
+    encoder, pretext = make("vit", name)
+    loss = loss_of(encoder, pretext, views(pretext.views, B=B))
+    loss.total.backward()
+    assert loss.total.isfinite()
+    for parameter in [*encoder.parameters(), *pretext.parameters()]:
+        assert parameter.grad is None or parameter.grad.isfinite().all()
