@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +27,28 @@ import torch
 from sslsearch.values import Batch, InputSpec
 
 
+@dataclass(frozen=True)
+class Role:
+    """What a column of a source may hold, beside label, group, split and id."""
+
+    description: str
+    many: bool = False  # several columns may play it together
+
+    @property
+    def annotation(self) -> Any:
+        return str | list[str] | None if self.many else str | None
+
+
 class Modality(ABC):
     """What a sample is.
 
     Attributes:
+        roles: what `data.columns` maps beside label, group, split and id.
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {}
     default_encoder: str
     floors: tuple[str, ...]
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import Field
 
 from sslsearch.modalities import series_files, series_tables
-from sslsearch.modalities.base import Modality
+from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
 from sslsearch.modalities.series_arrays import series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
-from sslsearch.registry import Unit, register
+from sslsearch.registry import register
 from sslsearch.values import Batch, InputSpec
 
 SCHEMES = ("aeon", "parquet", "csv", "ts", "npz")
@@ -37,6 +38,10 @@ class TimeSeries(Modality):
     channels is that channel's mean; or all gaps lie on the line between their neighbours.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {
+        "series": Role("columns that hold the data", many=True),
+        "time": Role("column that orders the steps of a series"),
+    }
     default_encoder = "conv1d"
     floors = ("majority", "raw", "untrained", "multirocket", "supervised")
 
@@ -44,10 +49,15 @@ class TimeSeries(Modality):
         self,
         *,
         normalise: Annotated[
-            Literal["per_series", "per_channel", "none"], Unit("z-score over")
+            Literal["per_series", "per_channel", "none"],
+            Field(description="zero mean and unit deviation, over what"),
         ] = "per_series",
-        unequal: Literal["pad", "resample"] = "pad",
-        missing: Literal["mask", "interpolate"] = "mask",
+        unequal: Annotated[
+            Literal["pad", "resample"], Field(description="samples of unequal length")
+        ] = "pad",
+        missing: Annotated[
+            Literal["mask", "interpolate"], Field(description="missing values")
+        ] = "mask",
     ) -> None:
         self.rules = {"normalise": normalise, "unequal": unequal, "missing": missing}
 

@@ -16,7 +16,16 @@ from sslsearch.space.fit import check_fit
 from sslsearch.space.knobs import BAD, read_fixed
 from sslsearch.space.nodes import Fixed, Map, Node
 from sslsearch.space.parts import PartReader
-from sslsearch.space.sections import ORDER, SECTIONS, Columns, Head, Optim, PartName, Section
+from sslsearch.space.sections import (
+    ORDER,
+    SECTIONS,
+    Head,
+    Optim,
+    PartName,
+    Section,
+    columns_model,
+    data_section,
+)
 from sslsearch.space.source import entries, is_empty, written
 
 Entries = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
@@ -82,6 +91,7 @@ def _sections(here: Entries, root: yaml.Node, faults: Faults) -> dict[str, Secti
                 root, "data: is missing: data: {modality: …, source: …} says what to learn from"
             )
             continue
+        model = data_section(written_modality) if word == "data" else model
         key, node = here.get(word, (root, yaml.MappingNode("", [], root.start_mark)))
         section = _section(model, word, key, node, written_modality, faults)
         if section is not None:
@@ -108,8 +118,8 @@ def _section(
         if word not in model.model_fields:
             faults.add(at, f"{word}: unknown key of {path}{did_you_mean(word, model.model_fields)}")
             good = False
-        elif model.model_fields[word].annotation is Columns:
-            inner = _section(Columns, f"{path}.{word}", at, value, modality, faults)
+        elif (columns := columns_model(model.model_fields[word])) is not None:
+            inner = _section(columns, f"{path}.{word}", at, value, modality, faults)
             good &= inner is not None
             values[word] = inner
         else:

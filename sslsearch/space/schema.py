@@ -15,7 +15,15 @@ from sslsearch import registry
 from sslsearch.registry import Part, Slot
 from sslsearch.space import laws
 from sslsearch.space.parts import Weighted
-from sslsearch.space.sections import SECTIONS, Columns, Head, Optim, PartName
+from sslsearch.space.sections import (
+    SECTIONS,
+    Data,
+    Head,
+    Optim,
+    PartName,
+    columns_model,
+    data_section,
+)
 
 Schema = dict[str, Any]
 
@@ -36,6 +44,7 @@ def schema() -> Schema:
         properties[name] = (
             _knobs(Optim, "how weights are learnt") if model is Optim else _closed(model)
         )
+    properties["data"] = _data()
     properties["encoder"] = _slot("encoder")
     properties["pretext"] = _slot("pretext")
     properties["augment"] = _augment()
@@ -80,14 +89,28 @@ def _knobs(model: type[BaseModel], description: str, empty: bool = False) -> Sch
     }
 
 
+def _data() -> Schema:
+    """The data section with the rules of every modality; a rule of several has several forms."""
+    made = _closed(data_section(None))
+    rules: dict[str, list[Schema]] = {}
+    for modality in registry.parts("modality"):
+        for word, field in _closed(data_section(modality))["properties"].items():
+            if word not in Data.model_fields and field not in rules.setdefault(word, []):
+                rules[word].append(field)
+    for word, forms in rules.items():
+        made["properties"][word] = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return made
+
+
 def _closed(model: type[BaseModel]) -> Schema:
     """An object of fixed values; the names of parts are listed."""
     made = model.model_json_schema()
     made.pop("$defs", None)
     for word, info in model.model_fields.items():
         field = _plain(made["properties"][word])
-        if "$ref" in field:
-            field = _closed(Columns)
+        columns = columns_model(info)
+        if columns is not None:
+            field = _closed(columns)
         marked = registry.marker(info, PartName)
         if marked is not None:
             names = {"enum": list(registry.parts(marked.kind))}

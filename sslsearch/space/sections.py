@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic.fields import FieldInfo
 
-from sslsearch.registry import Count, NonNegative, Positive, Ratio, Unit
+from sslsearch import registry
+from sslsearch.registry import Count, NonNegative, Part, Positive, Ratio, Unit
 
 
 @dataclass(frozen=True)
@@ -60,38 +63,64 @@ AUTO = Literal["auto"]
 
 
 class Columns(Section):
-    """Which columns of a table hold what; what is left out is guessed from the schema."""
+    """Which columns of a table hold what; what is left out is guessed from the schema.
 
-    series: str | list[str] | None = Field(default=None, description="columns that hold the data")
+    These every modality knows; `data_section` adds the roles of one.
+    """
+
     label: str | None = Field(default=None, description="column that holds the label")
     group: str | None = Field(default=None, description="column whose samples stay in one split")
     split: str | None = Field(default=None, description="column that says train or test")
     id: str | None = Field(default=None, description="column that names the sample")
-    time: str | None = Field(default=None, description="column that orders the steps of a series")
 
 
 class Data(Section):
-    """What to learn from."""
+    """What to learn from. These every modality knows; `data_section` adds the rules of one."""
 
     modality: Annotated[str, PartName("modality")] = Field(description="the kind of data")
     source: Source = Field(description="kind:place, as in parquet:my.parquet or aeon:OSULeaf")
     labels: Labels = Field(default="all", description="labels used: all, N per class, or P%")
-    normalise: Literal["per_series", "per_channel", "none"] = Field(
-        default="per_series", description="zero mean and unit deviation, over what"
-    )
     columns: Columns = Field(default=Columns(), description="which columns hold what")
     group: str | None = Field(default=None, description="column whose samples stay in one split")
     pool: Source | None = Field(
         default=None, description="a second, unlabelled source to pretrain on"
     )
-    unequal: Literal["pad", "resample"] = Field(
-        default="pad", description="samples of unequal length"
-    )
-    missing: Literal["mask", "interpolate"] = Field(default="mask", description="missing values")
     test: Annotated[float, Field(gt=0, lt=1), Unit("share of samples")] = Field(
         default=0.3, description="test split, where the source has none"
     )
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of the splits")
+
+
+def columns_model(info: FieldInfo) -> type[Columns] | None:
+    """The model of a field that holds column roles, None for any other field."""
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Columns) else None
+
+
+def data_section(modality: str | None) -> type[Data]:
+    """`Data` with the rules (knobs) of a modality and the roles of its columns.
+
+    None: of all modalities, where it is not known which is meant; of two rules of one name the
+    first counts.
+    """
+    known = registry.parts("modality")
+    return _data_of((known[modality],) if modality in known else tuple(known.values()))
+
+
+@cache
+def _data_of(parts: tuple[Part, ...]) -> type[Data]:
+    rules: dict[str, Any] = {}
+    roles: dict[str, Any] = {}
+    for part in reversed(parts):
+        rules |= {name: (info.annotation, info) for name, info in part.knobs.model_fields.items()}
+        roles |= {
+            name: (role.annotation, Field(default=None, description=role.description))
+            for name, role in getattr(part.make, "roles", {}).items()
+        }
+    columns: Any = create_model("Columns", __base__=Columns, __doc__=Columns.__doc__, **roles)
+    rules["columns"] = (columns, Field(default=columns(), description="which columns hold what"))
+    made: type[Data] = create_model("Data", __base__=Data, __doc__=Data.__doc__, **rules)
+    return made
 
 
 class Optim(Section):
