@@ -139,12 +139,13 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
     best = max(range(len(scores)), key=scores.__getitem__)
     path = list(chosen.contender.runs.values())[best]
     probe = registry.get("probe", study.space.probe.name).bind({})()
-    labels = study.train.labels_N[study.train.labelled]
+    fits = study.train.fitting
+    labels = study.train.labels_N[study.train.labelled][fits]
     bundle.save(
         study.folder / "best",
         recipe=shareable(_recipe(chosen)),
         weights=path.with_name("encoder.safetensors"),
-        probe=probe.final(read_features(path)["train"], labels),
+        probe=probe.final(read_features(path)["train"][fits], labels),
         spec=study.data.spec,
         preprocess=study.data.preprocess,
         classes=study.data.classes,
