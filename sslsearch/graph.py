@@ -7,6 +7,7 @@ N = nodes of the largest graph.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -65,7 +66,7 @@ class Graph:
         size = max(int(nodes_G.max()) if self.count else 0, 1)
         out = value_VX.new_zeros((self.count * size, *value_VX.shape[1:]))
         out = out.index_copy(0, self._places(size), value_VX)
-        return out.unflatten(0, (self.count, size))
+        return out.reshape(self.count, size, *value_VX.shape[1:])
 
     def packed(self, value_GNX: torch.Tensor) -> torch.Tensor:
         """The inverse of `dense`: (G, N, …) as (V, …)."""
@@ -78,7 +79,7 @@ class Graph:
         return self.graph_V * size + at_V - first_G[self.graph_V]
 
     def to(self, device: torch.device | str) -> Graph:
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()
             if isinstance(value, torch.Tensor)

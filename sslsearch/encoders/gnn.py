@@ -157,7 +157,7 @@ class Gcn(Gnn):
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import GCNConv
 
-        conv = GCNConv(before, after, normalize=False)
+        conv: nn.Module = GCNConv(before, after, normalize=False)
         if before == self.patch_width:
             conv.lin = SparseLinear(before, after)
         return conv
@@ -254,7 +254,7 @@ class Gat(Gnn):
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import GATConv
 
-        conv = GATConv(before, after // self.heads, self.heads)
+        conv: nn.Module = GATConv(before, after // self.heads, self.heads)
         if before == self.patch_width:
             conv.lin = SparseLinear(before, after, bias=False)
         return conv

@@ -189,11 +189,10 @@ def _scaled(x_VF: np.ndarray, state: Mapping[str, Any]) -> np.ndarray:
     rule = state["rules"]["normalise"]
     if rule == "rows":
         total_V1 = np.abs(x_VF).sum(1, keepdims=True)
-        return np.divide(x_VF, total_V1, out=np.zeros_like(x_VF), where=total_V1 > 0)
+        x_VF = np.divide(x_VF, total_V1, out=np.zeros_like(x_VF), where=total_V1 > 0)
     if rule == "columns":
         mean_F, std_F = (np.array(state[key], np.float32) for key in ("mean", "std"))
-        scaled: np.ndarray = (x_VF - mean_F) / std_F
-        return scaled
+        x_VF = (x_VF - mean_F) / std_F
     return x_VF
 
 

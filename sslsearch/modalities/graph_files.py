@@ -79,7 +79,10 @@ def read_txt(path: Path) -> pa.Table:
     """Many graphs as text: their number; then for each `nodes label`, and a line for each node:
     `tag degree neighbours…` (the layout of DGCNN, Zhang et al. 2018). Tags become one-hot."""
     lines = iter(path.read_text().splitlines())
-    tags, edges, graph, labels = [], [], [], []
+    tags: list[int] = []
+    edges: list[tuple[int, int]] = []
+    graph: list[int] = []
+    labels: list[str] = []
     try:
         for number in range(int(next(lines))):
             nodes, label = next(lines).split()[:2]
@@ -166,4 +169,5 @@ def plain_features(edge_2E: np.ndarray, adjacency: Any) -> np.ndarray:
 def degrees(edge_2E: np.ndarray, nodes: int) -> np.ndarray:
     """One-hot numbers of edges, from MOST_EDGES on one: what graphs without features are given."""
     degree_V = np.bincount(edge_2E.ravel(), minlength=nodes).clip(max=MOST_EDGES)
-    return np.eye(MOST_EDGES + 1, dtype=np.float32)[degree_V]
+    one_hot: np.ndarray = np.eye(MOST_EDGES + 1, dtype=np.float32)[degree_V]
+    return one_hot
