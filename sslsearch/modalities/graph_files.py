@@ -127,7 +127,7 @@ def read_parquet(path: Path, columns: Mapping[str, Any], unlabelled: bool) -> pa
         nodes["graph"].to_numpy(zero_copy_only=False), return_index=True, return_inverse=True
     )
     table = pa.table(graph_columns(many(x_VF, edge_2E, graph_V, len(names))))
-    del roles["id"]  # of nodes
+    roles.pop("id", None)  # it names nodes
     return with_roles(table, nodes.take(first), roles)
 
 
