@@ -9,12 +9,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F3C8D")
 BEST, QUIET, INK = "#D55E00", "#9AA0A6", "#3C4043"
+
+
+CHANNELS = 4  # more lines than this in a panel are not read
 
 
 @dataclass(frozen=True)
@@ -186,3 +191,31 @@ def _dashed(axes: Axes, floors: Mapping[str, float]) -> None:
             xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
             fontsize=8, color=INK,
         )  # fmt: skip
+
+
+def lines(axes: Axes, x_CT: NDArray[np.float32], original_CT: NDArray[np.float32]) -> None:
+    """A series, a line per channel, on the original's scale; missing values (nan) leave a gap."""
+    first = x_CT is original_CT
+    for channel, x_T in enumerate(x_CT[:CHANNELS]):
+        hue = HUES[channel]
+        axes.plot(x_T, color=hue, lw=1.1 if first else 0.9, alpha=1.0 if channel == 0 else 0.75)
+    axes.margins(x=0)
+    axes.set_ylim(*_limits(original_CT))
+    if first and len(x_CT) > CHANNELS:
+        axes.set_xlabel(f"first {CHANNELS} of {len(x_CT)} channels", fontsize=6, color=INK)
+
+
+def pixels(axes: Axes, x_CHW: NDArray[np.float32]) -> None:
+    """An image of values in 0..1: grey with one channel, the first three as colours with more."""
+    colours = x_CHW[:3].transpose(1, 2, 0) if len(x_CHW) >= 3 else x_CHW[0]
+    axes.imshow(np.clip(colours, 0.0, 1.0), cmap="gray", vmin=0.0, vmax=1.0)
+
+
+def _limits(x_CT: NDArray[np.float32]) -> tuple[float, float]:
+    """The original's range with room for what views add."""
+    seen = x_CT[:CHANNELS]
+    if not np.isfinite(seen).any():
+        return -1.0, 1.0
+    low, high = float(np.nanmin(seen)), float(np.nanmax(seen))
+    room = 0.25 * (high - low) or 1.0
+    return low - room, high + room

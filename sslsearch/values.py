@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,14 +65,19 @@ class Recipe:
 class InputSpec:
     """What an encoder must know of its input: the modality and its sizes.
 
-    For series: sizes = {"channels": C, "length": T}.
+    For series: sizes = {"channels": C, "length": T}; for images {"channels", "height", "width"},
+    with the statistics `mean` and `std` of each channel over the training samples.
     """
 
     modality: str
     sizes: Mapping[str, int]
+    statistics: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"modality": self.modality, "sizes": dict(self.sizes)}
+        said: dict[str, Any] = {"modality": self.modality, "sizes": dict(self.sizes)}
+        if self.statistics:
+            said["statistics"] = {name: list(v) for name, v in self.statistics.items()}
+        return said
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Batch:
     """Samples on their way through augmentations into an encoder.
 
     For series: x is (B, C, T) float32, valid is (B, T) bool, False = padding or missing.
+    For images: x is (B, C, H, W) float32 in 0..1, valid is (B, 1) bool, all True.
     """
 
     x: Any

@@ -33,7 +33,7 @@ def gather(
         notes += left_out(tests)
         raw = pa.concat_tables([raw, pool], promote_options="default")
     raw, empty = without_empty(modality, raw)
-    return raw, notes + dropped(empty)
+    return raw, notes + dropped(empty, why=modality.unusable)
 
 
 def columns_of(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,18 +98,22 @@ def left_out(tests: int) -> list[str]:
 
 
 def without_empty(modality: Any, raw: pa.Table) -> tuple[pa.Table, np.ndarray]:
-    """The rows that hold any content, and the places of those that do not."""
+    """The rows that hold any content, and the places of those that do not (names, if they have)."""
     usable_N = modality.usable(raw)
     if usable_N.all():
         return raw, np.empty(0, np.int64)
-    return raw.filter(pa.array(usable_N)), raw["row"].to_numpy()[~usable_N]
+    empty = raw.filter(pa.array(~usable_N))
+    named = "id" in raw.column_names and not empty["id"].null_count
+    places = np.array(empty["id"].to_pylist()) if named else empty["row"].to_numpy()
+    return raw.filter(pa.array(usable_N)), places
 
 
-def dropped(rows: np.ndarray, where: str = "") -> list[str]:
-    if not len(rows):
+def dropped(places: np.ndarray, where: str = "", why: str = "hold nothing") -> list[str]:
+    if not len(places):
         return []
-    first = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
-    return [f"{len(rows)} rows{where} hold nothing and were dropped (from 0: {first})."]
+    first = ", ".join(str(place) for place in places[:5]) + (", …" if len(places) > 5 else "")
+    counted = "from 0: " if places.dtype.kind == "i" else ""
+    return [f"{len(places)} rows{where} {why} and were dropped ({counted}{first})."]
 
 
 def split(

@@ -19,12 +19,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from sslsearch import plots
 from sslsearch.values import Batch, InputSpec
 
 
@@ -49,6 +50,7 @@ class Modality(ABC):
         floors: the reference rows that a study of this modality runs.
         validation_judges: the source's validation rows judge trials and train no probe.
         full_batch: a batch size beyond the pool means all of it, and is no mistake.
+        unusable: what is said of the rows that are not `usable`, and dropped.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {}
@@ -56,6 +58,7 @@ class Modality(ABC):
     floors: tuple[str, ...]
     validation_judges: bool = False
     full_batch: bool = False
+    unusable: str = "hold nothing"
 
     @abstractmethod
     def read(
@@ -104,6 +107,14 @@ class Modality(ABC):
     @abstractmethod
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """n raw, labelled samples whose classes can be learnt in seconds."""
+
+    def flat(self, batch: Batch) -> torch.Tensor:
+        """(B, D): the samples as an encoder gets them, laid flat: features without any learning."""
+        return cast(torch.Tensor, batch.x).flatten(1)
+
+    def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
+        """Draw one sample (or a view of `original`) into matplotlib axes, on original's scale."""
+        plots.lines(axes, x.reshape(1, -1), original.reshape(1, -1))
 
     def of_table(
         self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False

@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 from pydantic import Field
 
+from sslsearch import plots
 from sslsearch.modalities import series_files, series_tables
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
@@ -176,6 +177,12 @@ class TimeSeries(Modality):
     def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
         valid_BT = columns["valid"].index_select(0, index_B).view(torch.bool)
         return Batch(x=columns["x"].index_select(0, index_B), valid=valid_BT, index=index_B)
+
+    def flat(self, batch: Batch) -> torch.Tensor:
+        return torch.where(batch.valid[:, None], batch.x, torch.zeros_like(batch.x)).flatten(1)
+
+    def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
+        plots.lines(axes, x, original)
 
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """Sinusoids in noise: a class has its own frequency in each channel; phases are random."""

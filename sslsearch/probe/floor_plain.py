@@ -1,6 +1,6 @@
-"""Floors without any learning: no feature at all, and the series itself.
+"""Floors without any learning: no feature at all, and the sample itself.
 
-Shapes: B = samples of a batch, C = channels, T = time steps, N = samples, D = features.
+Shapes: N = samples, D = features.
 """
 
 from __future__ import annotations
@@ -19,16 +19,12 @@ def majority(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) 
     return FloorFeatures(torch.ones(len(train.labelled), 1), torch.ones(len(test), 1))
 
 
-@register("floor", modality="timeseries")
+@register("floor")
 def raw(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) -> FloorFeatures:
-    """The series as the encoder gets it (normalised, 0 where not valid), step by step."""
+    """The samples as the encoder gets them, number by number."""
 
     def flat(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
-        return torch.cat(
-            [
-                torch.where(batch.valid[:, None], batch.x, torch.zeros_like(batch.x)).flatten(1)
-                for batch in batches(samples, index_N, torch.device("cpu"))
-            ]
-        )
+        on = torch.device("cpu")
+        return torch.cat([samples.modality.flat(b) for b in batches(samples, index_N, on)])
 
     return FloorFeatures(flat(train, train.labelled), flat(test, everything(test)))

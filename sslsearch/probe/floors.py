@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -27,6 +27,9 @@ class Samples(Protocol):
 
     @property
     def spec(self) -> InputSpec: ...
+
+    @property
+    def modality(self) -> Any: ...  # that of the spec
 
     @property
     def labels_N(self) -> torch.Tensor: ...  # int64, -1 = unlabelled

@@ -206,7 +206,8 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     rng = torch.Generator().manual_seed(0)
     views = [compose(batch, rng).x.numpy() for _ in range(SHEET_VIEWS)]
     rows = [[view[i] for view in views] for i in range(len(batch))]
-    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png")
+    panel = study.train.modality.panel
+    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png", panel)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +15,21 @@ from sslsearch.plots import Bar, Curve
 from sslsearch.values import Report
 
 DPI = 130
-CHANNELS = 4  # more lines than this in a panel are not read
-Series = NDArray[np.float32]  # x_CT: C = channels, T = time steps
+Sample = NDArray[np.float32]
+Panel = Callable[[Axes, Sample, Sample], None]  # draws a sample or a view, and its original
 
 
 def contact_sheet(
-    samples: Sequence[Series],
-    views: Sequence[Sequence[Series]],
+    samples: Sequence[Sample],
+    views: Sequence[Sequence[Sample]],
     path: Path,
+    panel: Panel = plots.lines,
     title: str = "What the pretext task is shown",
     names: Sequence[str] = (),
 ) -> Path:
-    """A row per sample: the original, then its views, on the original's scale.
+    """A row per sample: the original, then its views, as `panel` draws them.
 
-    A view's missing values (nan) leave a gap; `names` are written beside the rows.
+    `names` are written beside the rows.
     """
     wide = 1 + max((len(row) for row in views), default=0)
     tall = max(1, len(samples))
@@ -36,10 +37,10 @@ def contact_sheet(
     figure.suptitle(title, fontsize=10, color=plots.INK, x=0.01, ha="left")
     grid = figure.subplots(tall, wide, squeeze=False)
     for row, original in enumerate(samples):
-        low, high = _limits(original)
-        for column, x_CT in enumerate([original, *views[row]]):
-            _panel(grid[row, column], x_CT, original=column == 0)
-            grid[row, column].set_ylim(low, high)
+        for column, x in enumerate([original, *views[row]]):
+            panel(grid[row, column], x, original)
+            grid[row, column].set(xticks=[], yticks=[])
+            grid[row, column].spines[:].set_color(plots.INK if column == 0 else "#DADCE0")
         for column in range(1 + len(views[row]), wide):
             grid[row, column].set_axis_off()
         if row < len(names):
@@ -47,9 +48,6 @@ def contact_sheet(
     for column in range(wide):
         heading = "original" if column == 0 else f"view {column}"
         grid[0, column].set_title(heading, fontsize=9, color=plots.INK)
-    shown = max((x_CT.shape[0] for x_CT in samples), default=1)
-    if shown > CHANNELS:
-        figure.supxlabel(f"first {CHANNELS} of {shown} channels", fontsize=8, color=plots.INK)
     return save(figure, path)
 
 
@@ -93,23 +91,3 @@ def save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, facecolor="white")
     return path
-
-
-def _panel(axes: Axes, x_CT: Series, original: bool) -> None:
-    for channel, x_T in enumerate(x_CT[:CHANNELS]):
-        hue = plots.HUES[channel]
-        axes.plot(x_T, color=hue, lw=1.1 if original else 0.9, alpha=1.0 if channel == 0 else 0.75)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.margins(x=0)
-    axes.spines[:].set_color(plots.INK if original else "#DADCE0")
-
-
-def _limits(x_CT: Series) -> tuple[float, float]:
-    """The original's range with room for what views add."""
-    seen = x_CT[:CHANNELS]
-    if not np.isfinite(seen).any():
-        return -1.0, 1.0
-    low, high = float(np.nanmin(seen)), float(np.nanmax(seen))
-    room = 0.25 * (high - low) or 1.0
-    return low - room, high + room
