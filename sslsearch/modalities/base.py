@@ -112,6 +112,10 @@ class Modality(ABC):
         """(B, D): the samples as an encoder gets them, laid flat: features without any learning."""
         return cast(torch.Tensor, batch.x).flatten(1)
 
+    def pictured(self, batch: Batch, original: Batch) -> list[np.ndarray]:
+        """What `panel` is given of each sample; `original` is what a view was made of."""
+        return list(cast(torch.Tensor, batch.x).numpy())
+
     def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
         """Draw one sample (or a view of `original`) into matplotlib axes, on original's scale."""
         plots.lines(axes, x.reshape(1, -1), original.reshape(1, -1))

@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 
 from sslsearch.graph import Graph
-from sslsearch.modalities import graph_files, graph_pyg
+from sslsearch.modalities import graph_files, graph_picture, graph_pyg
 from sslsearch.modalities.base import Modality
 from sslsearch.modalities.columns import file_at, place
 from sslsearch.modalities.graph_raw import (
@@ -58,7 +58,7 @@ class GraphModality(Modality):
     """
 
     default_encoder = "gcn"
-    floors = ("majority", "attributes", "propagated", "untrained", "supervised")
+    floors = ("majority", "raw", "propagated", "untrained", "supervised")
     full_batch = True
 
     def __init__(
@@ -155,6 +155,22 @@ class GraphModality(Modality):
         pack = _with_nodes if NODE in columns else _packed
         valid_B1 = torch.ones((len(index_B), 1), dtype=torch.bool, device=index_B.device)
         return Batch(x=pack(columns, index_B), valid=valid_B1, index=index_B)
+
+    def flat(self, batch: Batch) -> torch.Tensor:
+        """A node's features; of a graph their sum over nodes, and how many nodes and edges."""
+        graph: Graph = batch.x
+        if graph.sample_B is not None:
+            return graph.x_VF.index_select(0, graph.sample_B)
+        edges_G = torch.bincount(graph.graph_V[graph.edge_2E[0]], minlength=graph.count)
+        total_GF = graph.x_VF.new_zeros((graph.count, graph.x_VF.shape[1]))
+        total_GF = total_GF.index_add(0, graph.graph_V, graph.x_VF)
+        return torch.cat([torch.stack([graph.nodes_G, edges_G], 1).float(), total_GF], 1)
+
+    def pictured(self, batch: Batch, original: Batch) -> list[np.ndarray]:
+        return graph_picture.drawings(batch.x, original.x)
+
+    def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
+        graph_picture.draw(axes, x, original)
 
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """Graphs of 8 to 16 nodes: rings, stars and cliques with some random edges; x = degree."""

@@ -1,4 +1,4 @@
-"""Floors of graphs that learn nothing: node features alone, and averaged over neighbours.
+"""The floor of graphs that learns nothing but sees edges: features averaged over neighbours.
 
 Wu et al. 2019, Simplifying Graph Convolutional Networks (SGC), arXiv:1902.07153.
 Shapes: V = nodes of a batch, F = features, G = graphs, N = samples.
@@ -6,6 +6,7 @@ Shapes: V = nodes of a batch, F = features, G = graphs, N = samples.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -13,12 +14,7 @@ import torch
 from sslsearch.graph import Graph
 from sslsearch.probe.floors import FloorFeatures, Samples, batches, everything
 from sslsearch.registry import Count, Unit, register
-
-
-@register("floor", modality="graph")
-def attributes(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) -> FloorFeatures:
-    """A node's features; of a graph their sum over nodes, and how many nodes and edges it has."""
-    return _features(train, test, steps=0)
+from sslsearch.values import Batch
 
 
 @register("floor", modality="graph", paper="Wu et al. 2019, arXiv:1902.07153")
@@ -30,39 +26,21 @@ def propagated(
     *,
     steps: Annotated[Count, Unit("steps along edges")] = 2,
 ) -> FloorFeatures:
-    """The same after `steps` graph convolutions without weights, beside those of fewer steps."""
-    return _features(train, test, steps)
+    """Raw features after `steps` graph convolutions without weights."""
 
-
-def _features(train: Samples, test: Samples, steps: int) -> FloorFeatures:
     def rows(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
         taken = batches(samples, index_N, torch.device("cpu"))
-        return torch.cat([_of(batch.x, steps) for batch in taken])
+        return torch.cat([samples.modality.flat(_propagated(b, steps)) for b in taken])
 
     return FloorFeatures(rows(train, train.labelled), rows(test, everything(test)))
 
 
-def _of(graph: Graph, steps: int) -> torch.Tensor:
-    x_VF = graph.x_VF
-    if graph.sample_B is not None:
-        for _ in range(steps):
-            x_VF = _convolve(graph, x_VF)
-        return x_VF.index_select(0, graph.sample_B)
-    edges_G = torch.bincount(graph.graph_V[graph.edge_2E[0]], minlength=graph.count)
-    parts = [torch.stack([graph.nodes_G, edges_G], 1).float(), _sum(graph, x_VF)]
-    for _ in range(steps):
-        x_VF = _convolve(graph, x_VF)
-        parts.append(_sum(graph, x_VF))
-    return torch.cat(parts, 1)
-
-
-def _sum(graph: Graph, x_VF: torch.Tensor) -> torch.Tensor:
-    return x_VF.new_zeros((graph.count, x_VF.shape[1])).index_add(0, graph.graph_V, x_VF)
-
-
-def _convolve(graph: Graph, x_VF: torch.Tensor) -> torch.Tensor:
-    """Neighbours and the node itself, weighed by the roots of their degrees."""
+def _propagated(batch: Batch, steps: int) -> Batch:
+    graph: Graph = batch.x
     from_E, to_E = graph.edge_2E
-    root_V1 = (1 + torch.bincount(to_E, minlength=len(x_VF))).rsqrt()[:, None]
-    scaled_VF = x_VF * root_V1
-    return (scaled_VF.index_add(0, to_E, scaled_VF[from_E])) * root_V1
+    root_V1 = (1 + torch.bincount(to_E, minlength=len(graph.x_VF))).rsqrt()[:, None]
+    x_VF = graph.x_VF
+    for _ in range(steps):  # neighbours and the node itself, weighed by the roots of degrees
+        scaled_VF = x_VF * root_V1
+        x_VF = scaled_VF.index_add(0, to_E, scaled_VF[from_E]) * root_V1
+    return batch.with_x(replace(graph, x_VF=x_VF))

@@ -204,10 +204,11 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
     batch = study.train.batch(index, torch.device("cpu"))
     rng = torch.Generator().manual_seed(0)
-    views = [compose(batch, rng).x.numpy() for _ in range(SHEET_VIEWS)]
+    shown = study.train.modality.pictured
+    views = [shown(compose(batch, rng), batch) for _ in range(SHEET_VIEWS)]
     rows = [[view[i] for view in views] for i in range(len(batch))]
     panel = study.train.modality.panel
-    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png", panel)
+    return pictures.contact_sheet(shown(batch, batch), rows, study.folder / "views.png", panel)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

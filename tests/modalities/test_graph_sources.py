@@ -181,7 +181,7 @@ def test_synthetic_graphs_can_be_learnt(tmp_path: Path) -> None:
 
     made = prepared("synthetic:120", tmp_path)
     train, test = Samples.from_table(made.train), Samples.from_table(made.test)
-    floor = registry.bind("floor", {"attributes": {}})(train, test, 0, {})
+    floor = registry.bind("floor", {"raw": {}})(train, test, 0, {})
     fitted = registry.bind("probe", {"linear": {}})().final(floor.train_ND, train.labels_N)
     assert fitted.score(floor.test_ND, test.labels_N).values["accuracy"] > 0.8
 
