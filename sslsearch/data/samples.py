@@ -79,9 +79,11 @@ class Samples:
             return torch.ones(len(self.labelled), dtype=torch.bool)
         return ~self.judging
 
-    def batch_size(self, asked: int) -> int:
-        """As asked for; all samples, where the modality takes them at once and there are fewer."""
-        return min(asked, len(self)) if self.modality.full_batch else asked
+    def batch_size(self, asked: int, workers: int = 1) -> int:
+        """As asked for; all samples, where the modality takes them at once and there are fewer (all
+        that `workers` can share evenly)."""
+        most = len(self) - len(self) % workers
+        return min(asked, most) if self.modality.full_batch else asked
 
     def batch(self, index_B: torch.Tensor, device: torch.device | str) -> Batch:
         """The rows `index_B`, gathered where the samples lie and moved to `device`."""
