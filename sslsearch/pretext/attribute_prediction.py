@@ -27,7 +27,8 @@ RANDOM_015: dict[str, Any] = {"random": {"ratio": 0.15}}
 @register(
     "pretext",
     "attribute_prediction",
-    needs={"graph", "tokens"},
+    modality="graph",
+    needs={"tokens"},
     paper="Hu et al. 2020, arXiv:1905.12265",
 )
 class AttributePrediction(Pretext):

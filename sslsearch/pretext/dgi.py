@@ -21,7 +21,7 @@ from sslsearch.registry import register
 from sslsearch.values import Batch, Loss
 
 
-@register("pretext", "dgi", needs={"graph"}, paper="Velickovic et al. 2019, arXiv:1809.10341")
+@register("pretext", "dgi", modality="graph", paper="Velickovic et al. 2019, arXiv:1809.10341")
 class DGI(Pretext):
     """A bilinear discriminator between nodes and the summary of their graph.
 

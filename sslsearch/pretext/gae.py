@@ -26,7 +26,7 @@ PAPER = "Kipf & Welling 2016, arXiv:1611.07308"
 LARGEST = 10.0  # of a log deviation, as PyG
 
 
-@register("pretext", "gae", needs={"graph"}, paper=PAPER)
+@register("pretext", "gae", modality="graph", paper=PAPER)
 class GAE(Pretext):
     """Reconstruct edges from inner products of node vectors."""
 
@@ -42,7 +42,7 @@ class GAE(Pretext):
         return Loss(total, {"reconstruction": total.detach()})
 
 
-@register("pretext", "vgae", needs={"graph"}, paper=PAPER)
+@register("pretext", "vgae", modality="graph", paper=PAPER)
 class VGAE(Pretext):
     """GAE of vectors drawn around their mean, which are held near a standard normal.
 

@@ -29,7 +29,11 @@ RANDOM_05: dict[str, Any] = {"random": {"ratio": 0.5}}
 
 
 @register(
-    "pretext", "graphmae", needs={"graph", "tokens"}, paper="Hou et al. 2022, arXiv:2205.10803"
+    "pretext",
+    "graphmae",
+    modality="graph",
+    needs={"tokens"},
+    paper="Hou et al. 2022, arXiv:2205.10803",
 )
 class GraphMAE(Pretext):
     """Restore hidden nodes' features: their vectors are hidden again before a graph decoder."""

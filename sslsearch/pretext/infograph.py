@@ -24,7 +24,7 @@ from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, Loss
 
 
-@register("pretext", "infograph", needs={"graph"}, paper="Sun et al. 2020, arXiv:1908.01000")
+@register("pretext", "infograph", modality="graph", paper="Sun et al. 2020, arXiv:1908.01000")
 class InfoGraph(Pretext):
     """Jensen-Shannon estimate of what graphs and nodes tell of each other. For many graphs."""
 

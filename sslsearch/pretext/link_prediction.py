@@ -22,7 +22,7 @@ from sslsearch.registry import Ratio, Unit, register
 from sslsearch.values import Batch, Loss
 
 
-@register("pretext", "link_prediction", needs={"graph"}, paper="Hu et al. 2020, arXiv:1905.12265")
+@register("pretext", "link_prediction", modality="graph", paper="Hu et al. 2020, arXiv:1905.12265")
 class LinkPrediction(Pretext):
     """Hide some edges, and score pairs by an MLP of the product of their vectors."""
 
