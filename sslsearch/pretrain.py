@@ -141,12 +141,13 @@ class Job:
     def prepare(self) -> Prepared:
         """The data, after all checks that need no cluster."""
         from sslsearch.data import prepare
+        from sslsearch.data.samples import Samples
 
         prepared = prepare(self.space.data.model_dump(), Path.cwd(), self.out)
         for note in prepared.notes:
             print(f"data: {note}")
         batch, workers = self.recipe["optim"]["batch_size"], self.space.compute.workers_per_trial
-        if batch > len(prepared.train):
+        if Samples.from_table(prepared.train).batch_size(batch) > len(prepared.train):
             raise ValueError(
                 f"optim.batch_size {batch} exceeds the pool of {len(prepared.train)} samples"
             )
@@ -216,7 +217,8 @@ class Job:
         features = load_file(self.out / FEATURES)
         train, test = (Samples.from_table(t) for t in (prepared.train, prepared.test))
         probe = registry.get("probe", self.recipe["probe"]["name"]).bind({})()
-        fitted = probe.final(features["train"], train.labels_N[train.labelled])
+        labels = train.labels_N[train.labelled]
+        fitted = probe.final(features["train"][train.fitting], labels[train.fitting])
         scores: dict[str, Any] = {
             "metric": self.space.goal.metric,
             "judge_by": self.space.probe.judge_by,

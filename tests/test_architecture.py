@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sslsearch"
-BELOW = {"values", "registry", "distributed", "plots"}
+BELOW = {"values", "registry", "distributed", "plots", "graph"}
 PARTS = {"modalities", "data", "augment", "masking", "encoders"}
 HEADS = {"pretext", "probe"}
 FLOORS = [BELOW, PARTS, HEADS, {"train"}, {"track", "report", "space"}, {"search"}]

@@ -20,8 +20,8 @@ from sslsearch.data.duplicates import digests
 from sslsearch.data.labels import draw, naturally, numbered
 from sslsearch.data.large_pool import Conversion
 from sslsearch.data.mapped import Mapped
-from sslsearch.data.rows import columns_of, content, gather, group_notes, groups, split
-from sslsearch.data.store import table_of
+from sslsearch.data.rows import columns_of, content, gather, group_notes, groups, judging, split
+from sslsearch.data.store import JUDGES, table_of
 from sslsearch.values import InputSpec
 
 GENERAL = ("modality", "source", "labels", "columns", "group", "pool", "test", "seed")
@@ -68,10 +68,20 @@ def prepare(
     classes = naturally(raw["label"].drop_null().to_pylist())
     label_N, group_N = numbered(raw["label"], classes), groups(raw)
 
-    train, test, said = split(raw, label_N, group_N, float(data.get("test", 0.3)), seed)
+    judges = bool(modality.validation_judges)
+    train, test, said = split(
+        raw, label_N, group_N, float(data.get("test", 0.3)), seed, judges=judges
+    )
     notes += said
-    seen_N, said = _seen(data.get("labels", "all"), label_N[train], classes, seed)
-    notes += said + _class_notes(seen_N, label_N[train], len(test), classes)
+    whole = bool(modality.whole(raw))
+    hidden_N = label_N.copy()
+    hidden_N[test] = -1  # for good: parts of one whole are pretrained on without their labels
+    train = np.arange(len(raw)) if whole else train
+    judging_N = judging(raw)[train] & judges & (hidden_N[train] >= 0)
+    seen_N, role_N, said = _seen(
+        data.get("labels", "all"), hidden_N[train], judging_N, classes, seed
+    )
+    notes += said + _class_notes(seen_N, hidden_N[train], len(test), classes)
     notes += group_notes(group_N, train, test)
 
     raw_train, raw_test = raw.take(train), raw.take(test)
@@ -83,14 +93,14 @@ def prepare(
         group = None if group_N is None else group_N[rows]
         return table_of(modality.preprocess(part, state), part, spec, classes, label, role, group)
 
-    learnt = table(raw_train, train, seen_N, np.where(seen_N < 0, "pool", "probe-train"))
+    learnt = table(raw_train, train, seen_N, role_N)
     said = modality.describe(pa.concat_tables([raw_train, raw_test]), state)
     again: set[bytes] = set()
     if large and folder:
         conversion = Conversion(large, columns_of(data), modality, state, learnt, raw_test)
         learnt, more, again = conversion.into(folder)
         said += more
-    notes += _duplicate_notes(raw_train, raw_test, again) + said
+    notes += ([] if whole else _duplicate_notes(raw_train, raw_test, again)) + said
     return Prepared(
         train=learnt,
         test=table(raw_test, test, label_N[test], np.full(len(test), "test")),
@@ -103,13 +113,22 @@ def prepare(
 
 
 def _seen(
-    rule: str | int | float, hidden_N: np.ndarray, classes: Sequence[str], seed: int
-) -> tuple[np.ndarray, list[str]]:
-    """The labels that may be seen, -1 = not: the only place where they come into view."""
-    drawn, notes = draw(rule, hidden_N, classes, np.random.default_rng([seed, 1]))
-    seen_N = np.full(len(hidden_N), -1, np.int64)
+    rule: str | int | float,
+    hidden_N: np.ndarray,
+    judging_N: np.ndarray,
+    classes: Sequence[str],
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The labels that may be seen, -1 = not: the only place where they come into view; and roles.
+
+    Rows that judge show all their labels, for no probe is fitted on them.
+    """
+    open_N = np.where(judging_N, -1, hidden_N)
+    drawn, notes = draw(rule, open_N, classes, np.random.default_rng([seed, 1]))
+    seen_N = np.where(judging_N, hidden_N, -1)
     seen_N[drawn] = hidden_N[drawn]
-    return seen_N, notes
+    role_N = np.where(seen_N < 0, "pool", np.where(judging_N, JUDGES, "probe-train"))
+    return seen_N, role_N, notes
 
 
 def _duplicate_notes(raw_train: pa.Table, raw_test: pa.Table, again: set[bytes]) -> list[str]:

@@ -117,14 +117,21 @@ def dropped(places: np.ndarray, where: str = "", why: str = "hold nothing") -> l
 
 
 def split(
-    raw: pa.Table, label_N: np.ndarray, group_N: np.ndarray | None, share: float, seed: int
+    raw: pa.Table,
+    label_N: np.ndarray,
+    group_N: np.ndarray | None,
+    share: float,
+    seed: int,
+    *,
+    judges: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Rows of train and of test: as the source says, else whole groups, else by class."""
     own_N = raw["own"].to_numpy()
     test_N = np.zeros(len(raw), bool)
     notes: list[str] = []
     if "split" in raw.column_names:
-        test_N[own_N], notes = splits.given(raw["split"].filter(raw["own"]).combine_chunks())
+        words = raw["split"].filter(raw["own"]).combine_chunks()
+        test_N[own_N], notes = splits.given(words, judges=judges)
         if not test_N.any():
             notes.append("The split column names no test rows.")
     if not test_N.any():
@@ -147,6 +154,15 @@ def split(
         test_N |= ~own_N & np.isin(group_N, group_N[test_N])
         notes += of_test_groups(int((test_N & ~own_N).sum()))
     return np.flatnonzero(~test_N), np.flatnonzero(test_N & own_N & ~blind_N), notes
+
+
+def judging(raw: pa.Table) -> np.ndarray:
+    """True = a row of the validation split that the source gives."""
+    judging_N = np.zeros(len(raw), bool)
+    if "split" in raw.column_names:
+        own_N = raw["own"].to_numpy()
+        judging_N[own_N] = splits.validation(raw["split"].filter(raw["own"]).combine_chunks())
+    return judging_N
 
 
 def of_test_groups(count: int) -> list[str]:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.dlpack import from_dlpack
 
 from sslsearch import registry
 from sslsearch.data.mapped import Mapped
+from sslsearch.data.store import JUDGES
 from sslsearch.values import Batch, InputSpec
 
 ROOM = 0.5  # the share of a device's free memory that samples may take
@@ -30,6 +32,8 @@ class Samples:
         labels_N: int64, -1 = no label that may be seen. On the CPU, as all below.
         groups_N: int64, or None without groups.
         labelled: int64, the rows that have a label.
+        judging: bool, which of `labelled` are a validation split: they judge trials and train no
+            probe; None without such a split, where trials are judged by cross-validation.
     """
 
     columns: Mapping[str, torch.Tensor]
@@ -39,6 +43,7 @@ class Samples:
     groups_N: torch.Tensor | None
     labelled: torch.Tensor
     modality: Any  # that of the spec; the rooms stand side by side and do not import each other
+    judging: torch.Tensor | None = None
 
     @classmethod
     def from_table(cls, table: pa.Table | Mapped) -> Samples:
@@ -47,22 +52,38 @@ class Samples:
             table = table.table()
         spec = InputSpec(**json.loads(table.schema.metadata[b"spec"]))
         labels_N = _view(table["label"].fill_null(-1))
+        labelled = torch.nonzero(labels_N >= 0).flatten()
         return cls(
             columns={
-                field.name: _view(table[field.name])
+                name: tensor
                 for field in table.schema
-                if pa.types.is_fixed_size_list(field.type)
+                if pa.types.is_nested(field.type) or pa.types.is_dictionary(field.type)
+                for name, tensor in _tensors(field.name, _chunk(table[field.name])).items()
             },
             spec=spec,
             classes=json.loads(table.schema.metadata[b"classes"]),
             labels_N=labels_N,
             groups_N=_view(table["group"]) if "group" in table.column_names else None,
-            labelled=torch.nonzero(labels_N >= 0).flatten(),
+            labelled=labelled,
+            judging=_judging(table, labelled),
             modality=registry.get("modality", spec.modality).bind(None)(),
         )
 
     def __len__(self) -> int:
         return len(self.labels_N)
+
+    @property
+    def fitting(self) -> torch.Tensor:
+        """bool, which of `labelled` a probe is fitted on in the end: those that do not judge."""
+        if self.judging is None:
+            return torch.ones(len(self.labelled), dtype=torch.bool)
+        return ~self.judging
+
+    def batch_size(self, asked: int, workers: int = 1) -> int:
+        """As asked for; all samples, where the modality takes them at once and there are fewer (all
+        that `workers` can share evenly)."""
+        most = len(self) - len(self) % workers
+        return min(asked, most) if self.modality.full_batch else asked
 
     def batch(self, index_B: torch.Tensor, device: torch.device | str) -> Batch:
         """The rows `index_B`, gathered where the samples lie and moved to `device`."""
@@ -81,12 +102,46 @@ class Samples:
         return replace(self, columns={name: c.to(device) for name, c in self.columns.items()})
 
 
+def _judging(table: pa.Table, labelled: torch.Tensor) -> torch.Tensor | None:
+    if "role" not in table.column_names or not len(labelled):
+        return None
+    judges_N = torch.from_numpy(
+        pc.equal(table["role"], JUDGES).to_numpy(zero_copy_only=False).copy()
+    )
+    judging = judges_N[labelled]
+    return judging if judging.any() else None
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _tensors(name: str, array: pa.Array) -> dict[str, torch.Tensor]:
+    """A column by its type: numbers as they are; a list as its rows one after another, and where
+    each begins (`name.offsets`, one more than rows); a dictionary as the place of each row in what
+    all share, whose fields are `name.field`.
+    """
+    if pa.types.is_dictionary(array.type):
+        return {name: _numbers(array.indices), **_tensors(name, array.dictionary)}
+    if pa.types.is_struct(array.type):
+        fields = {field.name: array.field(field.name) for field in array.type}
+        inner = [_tensors(f"{name}.{word}", part) for word, part in fields.items()]
+        return {word: tensor for part in inner for word, tensor in part.items()}
+    if pa.types.is_large_list(array.type):
+        offsets = {f"{name}.offsets": _numbers(array.offsets)}
+        return {**_tensors(name, array.values), **offsets}
+    return {name: _numbers(array)}
+
+
 def _view(column: pa.ChunkedArray) -> torch.Tensor:
-    """A tensor over the buffer of a column; its shape is in the nesting of fixed-size lists.
+    return _numbers(_chunk(column))
+
+
+def _numbers(array: pa.Array) -> torch.Tensor:
+    """A tensor over the buffer of an array; its shape is in the nesting of fixed-size lists.
 
     DLPack, because torch warns of the read-only arrays that numpy makes of Arrow buffers.
     """
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     shape = [len(array)]
     while pa.types.is_fixed_size_list(array.type):
         shape.append(array.type.list_size)

@@ -12,12 +12,12 @@ TRAIN, VAL, TEST = ("train", "training"), ("val", "valid", "validation", "dev"),
 FOLDS = 10  # a grouped test split is made of whole folds
 
 
-def given(split: pa.Array, first: int = 0) -> tuple[np.ndarray, list[str]]:
-    """True = test, from a column of words; validation rows train, for a study makes its own.
+def given(split: pa.Array, first: int = 0, *, judges: bool = False) -> tuple[np.ndarray, list[str]]:
+    """True = test, from a column of words; validation rows train, unless they judge trials.
 
     `first` is the place of the column's first row in its source.
     """
-    words = np.array([str(word).lower() for word in split.to_pylist()])
+    words = _words(split)
     odd = np.flatnonzero(~np.isin(words, (*TRAIN, *VAL, *TEST)))
     if len(odd):
         raise ValueError(
@@ -25,8 +25,18 @@ def given(split: pa.Array, first: int = 0) -> tuple[np.ndarray, list[str]]:
             "(counted from 0); it may say train, val or test"
         )
     held = int(np.isin(words, VAL).sum())
-    notes = [f"{held} rows of the given validation split are used for training."] if held else []
+    use = "judge the trials" if judges else "are used for training"
+    notes = [f"{held} rows of the given validation split {use}."] if held else []
     return np.isin(words, TEST), notes
+
+
+def validation(split: pa.Array) -> np.ndarray:
+    """True = a row of the given validation split."""
+    return np.isin(_words(split), VAL)
+
+
+def _words(split: pa.Array) -> np.ndarray:
+    return np.array([str(word).lower() for word in split.to_pylist()])
 
 
 def stratified(label_N: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

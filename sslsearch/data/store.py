@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from sslsearch.values import InputSpec
 
+JUDGES = "probe-val"  # the role of rows that judge trials and train no probe
+
 
 def table_of(
     tensors: pa.Table,

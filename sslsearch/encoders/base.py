@@ -23,12 +23,14 @@ class Encoder(nn.Module, ABC):
         pooled_width: width of the pooled vector (what probes and users see).
         patch_width: P.
         channels: C.
+        samples_apart: what a sample becomes depends on it alone, so a batch may be taken in pieces.
     """
 
     width: int
     pooled_width: int
     patch_width: int
     channels: int
+    samples_apart: bool = True
 
     @abstractmethod
     def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:

@@ -4,8 +4,9 @@ Three forms of the same samples, one row each:
 
 raw      an Arrow table as read: content of any length, in columns that the modality names, beside
          the optional columns `label`, `group`, `split` and `id` (as the source holds them).
-tensors  an Arrow table of equal shapes: each column is a fixed_size_list (nested once per axis)
-         of float32, uint8 or int64, so that it maps to a tensor without a copy.
+tensors  an Arrow table whose columns map to tensors without a copy: a fixed_size_list (nested once
+         per axis) of float32, uint8 or int64; a large_list of such for ragged rows; a dictionary
+         for what all rows share (`data/samples.py` says what each becomes).
 Batch    some rows of the tensors, on the device of the encoder.
 
 A subclass is registered with `@register("modality", name, gives=…)`. Its knobs are its rules: the
@@ -47,12 +48,16 @@ class Modality(ABC):
         roles: what `data.columns` maps beside label, group, split and id.
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
+        validation_judges: the source's validation rows judge trials and train no probe.
+        full_batch: a batch size beyond the pool means all of it, and is no mistake.
         unusable: what is said of the rows that are not `usable`, and dropped.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {}
     default_encoder: str
     floors: tuple[str, ...]
+    validation_judges: bool = False
+    full_batch: bool = False
     unusable: str = "hold nothing"
 
     @abstractmethod
@@ -68,6 +73,13 @@ class Modality(ABC):
     @abstractmethod
     def usable(self, raw: pa.Table) -> np.ndarray:
         """One bool per row: False where there is nothing to learn from (empty, all missing)."""
+
+    def whole(self, raw: pa.Table) -> bool:
+        """Are the rows parts of one whole (nodes of a graph), of which none is seen apart?
+
+        Then all are pretrained on, those of the test split without their labels.
+        """
+        return False
 
     @abstractmethod
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
@@ -99,6 +111,10 @@ class Modality(ABC):
     def flat(self, batch: Batch) -> torch.Tensor:
         """(B, D): the samples as an encoder gets them, laid flat: features without any learning."""
         return cast(torch.Tensor, batch.x).flatten(1)
+
+    def pictured(self, batch: Batch, original: Batch) -> list[np.ndarray]:
+        """What `panel` is given of each sample; `original` is what a view was made of."""
+        return list(cast(torch.Tensor, batch.x).numpy())
 
     def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:
         """Draw one sample (or a view of `original`) into matplotlib axes, on original's scale."""

@@ -78,6 +78,23 @@ class Probe(ABC):
         """The fitted probe that `to_dict` wrote."""
 
 
+def rung_scores(
+    probe: Probe,
+    features_ND: torch.Tensor,
+    labels_N: torch.Tensor,
+    groups_N: ArrayLike | None,
+    judging_N: torch.Tensor | None,
+) -> Scores:
+    """What ranks trials: cross-validation, or a validation split that the probe is not fitted on.
+
+    judging_N: bool, the rows of that split; None without one.
+    """
+    if judging_N is None:
+        return probe.rung(features_ND, labels_N, groups_N)
+    fitted = probe.final(features_ND[~judging_N], labels_N[~judging_N])
+    return fitted.score(features_ND[judging_N], labels_N[judging_N])
+
+
 def as_features(features_ND: Rows) -> NDArray[Any]:
     """Features as a float array on the CPU. ValueError if they are not numbers all through."""
     if isinstance(features_ND, torch.Tensor):

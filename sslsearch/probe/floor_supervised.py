@@ -38,13 +38,14 @@ def supervised(
     nothing is chosen on held-out labels. The cost is bounded by `steps`; the batches are as large
     as `epochs` passes then need, within 8 and 64 samples.
     """
-    size = _batch_size(len(train.labelled), steps, epochs)
+    learnt = train.labelled[train.fitting]
+    size = _batch_size(len(learnt), steps, epochs)
     with torch.random.fork_rng():  # initialisers and dropout draw from the global generators
         torch.manual_seed(seed)
         model = registry.bind("encoder", encoder)(train.spec).to(device())
-        classes = torch.unique(train.labels_N[train.labelled])
+        classes = torch.unique(train.labels_N[learnt])
         head = nn.Linear(model.pooled_width, len(classes)).to(device())
-        order = _order(train.labelled, size, steps, torch.Generator().manual_seed(seed))
+        order = _order(learnt, size, steps, torch.Generator().manual_seed(seed))
         _fit(model, head, train, order, classes, lr, weight_decay)
     return FloorFeatures(
         pooled(model, train, train.labelled),

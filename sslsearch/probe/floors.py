@@ -37,6 +37,9 @@ class Samples(Protocol):
     @property
     def labelled(self) -> torch.Tensor: ...  # places of the labelled samples
 
+    @property
+    def fitting(self) -> torch.Tensor: ...  # bool, which of them may be learnt from
+
     def __len__(self) -> int: ...
 
     def batch(self, index_B: torch.Tensor, device: torch.device) -> Batch: ...

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from sslsearch import registry
 from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import rung_scores
 from sslsearch.search.board import Line
 from sslsearch.search.confirm import Contender
 from sslsearch.space import Space
@@ -69,7 +70,7 @@ class Floors:
     def __init__(self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path) -> None:
         self.space, self.encoder, self.folder = space, encoder, folder
         samples = Samples.from_table(data.train)
-        self.labels = samples.labels_N[samples.labelled]
+        self.labels, self.judging = samples.labels_N[samples.labelled], samples.judging
         self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]
         self.names = list(dict.fromkeys([ALWAYS, *space.probe.against]))
         self.refs: dict[str, list[Any]] = {}
@@ -113,7 +114,8 @@ class Floors:
             if json.loads(file.metadata()["sees_labels"]):
                 return None
         probe = registry.get("probe", self.space.probe.name).bind({})()
-        scores: Scores = probe.rung(load_file(path)["train"], self.labels, self.groups)
+        seen: torch.Tensor = load_file(path)["train"]
+        scores: Scores = rung_scores(probe, seen, self.labels, self.groups, self.judging)
         metric = self.space.probe.judge_by
         sign = selection_sign(metric)
         sides = (scores.low.get(metric, math.nan), scores.high.get(metric, math.nan))

@@ -52,7 +52,7 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     for question in space.questions():
         if question.name == "optim.batch_size":
             sizes += question.options or (question.high,)
-    if max(sizes) > len(train):
+    if train.batch_size(max(sizes)) > len(train):
         raise ValueError(
             f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
             f"write at most {len(train)}"

@@ -139,12 +139,13 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
     best = max(range(len(scores)), key=scores.__getitem__)
     path = list(chosen.contender.runs.values())[best]
     probe = registry.get("probe", study.space.probe.name).bind({})()
-    labels = study.train.labels_N[study.train.labelled]
+    fits = study.train.fitting
+    labels = study.train.labels_N[study.train.labelled][fits]
     bundle.save(
         study.folder / "best",
         recipe=shareable(_recipe(chosen)),
         weights=path.with_name("encoder.safetensors"),
-        probe=probe.final(read_features(path)["train"], labels),
+        probe=probe.final(read_features(path)["train"][fits], labels),
         spec=study.data.spec,
         preprocess=study.data.preprocess,
         classes=study.data.classes,
@@ -203,10 +204,11 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
     batch = study.train.batch(index, torch.device("cpu"))
     rng = torch.Generator().manual_seed(0)
-    views = [compose(batch, rng).x.numpy() for _ in range(SHEET_VIEWS)]
+    shown = study.train.modality.pictured
+    views = [shown(compose(batch, rng), batch) for _ in range(SHEET_VIEWS)]
     rows = [[view[i] for view in views] for i in range(len(batch))]
     panel = study.train.modality.panel
-    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png", panel)
+    return pictures.contact_sheet(shown(batch, batch), rows, study.folder / "views.png", panel)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

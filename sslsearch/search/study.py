@@ -255,7 +255,7 @@ class Study:
             self.record,
             contenders,
             read_features,
-            self.train.labels_N[self.train.labelled],
+            self.train,
             test.labels_N,
             self.space.probe.name,
             metric,

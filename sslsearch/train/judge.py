@@ -11,6 +11,7 @@ from sslsearch import registry
 from sslsearch.data.samples import Samples
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
+from sslsearch.probe.base import rung_scores
 from sslsearch.probe.health import collapsed, health
 from sslsearch.train.embed import features
 from sslsearch.values import Recipe, Report, Scores
@@ -46,7 +47,9 @@ class Judge:
         figures = watched | {f"health/{k}": v for k, v in health(pool_MD).items()}
         if reason:
             return Report(0, 0, "collapsed", math.nan, scores=figures, message=reason)
-        return self.scored(self.probe.rung(labelled_ND, self.labels, self.groups), figures)
+        judging = self.samples.judging
+        scores = rung_scores(self.probe, labelled_ND, self.labels, self.groups, judging)
+        return self.scored(scores, figures)
 
     def scored(self, scores: Scores, figures: dict[str, float]) -> Report:
         """A report with the probe's scores turned so that higher is better."""

@@ -58,7 +58,8 @@ class Trial:
         self.optimiser = adamw([self.objective], recipe["optim"])
         self.judge = Judge(recipe, samples, device)
         self.trains = trains(recipe["pretext"])
-        self.batch_size: int = recipe["optim"]["batch_size"]
+        asked: int = recipe["optim"]["batch_size"]
+        self.batch_size = samples.batch_size(asked, distributed.world())
         self.steps_per_epoch = len(samples) // self.batch_size
         if self.steps_per_epoch == 0:
             raise ValueError(

@@ -43,7 +43,9 @@ def release(device: torch.device) -> None:
 def divisible(encoder: nn.Module) -> bool:
     """Does a sample's encoding depend on that sample alone?"""
     norms = nn.modules.batchnorm._BatchNorm
-    return not any(isinstance(module, norms) for module in encoder.modules())
+    return getattr(encoder, "samples_apart", True) and not any(
+        isinstance(module, norms) for module in encoder.modules()
+    )
 
 
 class InPieces:

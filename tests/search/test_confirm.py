@@ -117,7 +117,7 @@ def test_each_opening_of_the_test_is_counted(
             record,
             [contender],
             read_features,
-            train.labels_N[train.labelled],
+            train,
             test.labels_N,
             "linear",
             "accuracy",

@@ -1,0 +1,195 @@
+"""Graphs from every source, through Arrow and back, and the splits that they are judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from sslsearch.data.prepare import Prepared, prepare
+from sslsearch.data.samples import Samples
+
+V, F = 12, 4
+
+
+def numbers(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, pairs of nodes with an edge, labels."""
+    rng = np.random.default_rng(seed)
+    pairs = np.unique(rng.integers(0, V, (20, 2)), axis=0)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    return rng.random((V, F)).astype(np.float32), pairs, np.arange(V) % 3
+
+
+def prepared(source: str, root: Path, **more: Any) -> Prepared:
+    data = {"modality": "graph", "source": source, "normalise": "none", **more}
+    return prepare(data, root)
+
+
+def expect_graph(samples: Samples, x: np.ndarray, pairs: np.ndarray) -> None:
+    graph = samples.batch(torch.tensor([2, 0]), "cpu").x
+    assert torch.equal(graph.x_VF, torch.from_numpy(x))
+    found = set(map(tuple, graph.edge_2E.T.tolist()))
+    assert found == {tuple(p) for p in pairs.tolist()} | {tuple(p[::-1]) for p in pairs.tolist()}
+    assert graph.sample_B.tolist() == [2, 0]
+
+
+def test_npz_of_csr_pieces(tmp_path: Path) -> None:
+    x, pairs, label = numbers()
+    adjacency = csr_matrix((np.ones(len(pairs)), pairs.T), (V, V))
+    attributes = csr_matrix(x)
+    pieces = {
+        f"{name}_{part}": getattr(matrix, part)
+        for name, matrix in (("adj", adjacency), ("attr", attributes))
+        for part in ("data", "indices", "indptr", "shape")
+    }
+    np.savez(tmp_path / "g.npz", **pieces, labels=label)
+    made = prepared("npz:g.npz", tmp_path)
+    expect_graph(Samples.from_table(made.train), x, pairs)
+    assert len(made.train) == V
+    assert "drawn" in " ".join(made.notes)
+
+
+def planetoid_like(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, pairs, label = numbers()
+    row, column = x.nonzero()
+    at = np.arange(V)
+    np.savez(
+        path,
+        x_row=row,
+        x_col=column,
+        x_val=x[row, column],
+        shape=np.array(x.shape),
+        edges=pairs,
+        y=label,
+        train=at < 4,
+        val=(at >= 4) & (at < 7),
+        test=at >= 9,
+    )
+    return x, pairs, label
+
+
+def test_given_masks_are_kept_and_validation_judges(tmp_path: Path) -> None:
+    x, pairs, label = planetoid_like(tmp_path / "g.npz")
+    made = prepared("npz:g.npz", tmp_path)
+    train, test = Samples.from_table(made.train), Samples.from_table(made.test)
+    expect_graph(train, x, pairs)
+    assert train.labelled.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert train.judging is not None
+    assert train.judging.tolist() == [False] * 4 + [True] * 3
+    assert torch.equal(train.fitting, ~train.judging)
+    assert test.labels_N.tolist() == label[9:].tolist()
+    # the whole graph is pretrained on; nothing of a test label is in it
+    assert len(train) == V
+    assert (train.labels_N[7:] == -1).all()
+    seen = test.batch(torch.tensor([1]), "cpu").x
+    assert torch.equal(seen.x_VF, torch.from_numpy(x))
+    assert seen.sample_B.tolist() == [10]
+    assert "3 rows of the given validation split judge the trials." in made.notes
+
+
+def test_validation_may_train(tmp_path: Path) -> None:
+    planetoid_like(tmp_path / "g.npz")
+    train = Samples.from_table(prepared("npz:g.npz", tmp_path, validation="train").train)
+    assert train.judging is None
+    assert train.fitting.all()
+    assert len(train.labelled) == 7
+
+
+def test_labels_are_drawn_among_training_nodes_alone(tmp_path: Path) -> None:
+    planetoid_like(tmp_path / "g.npz")
+    train = Samples.from_table(prepared("npz:g.npz", tmp_path, labels="1 per class").train)
+    assert train.judging is not None
+    assert int(train.judging.sum()) == 3
+    assert int(train.fitting.sum()) == 3
+
+
+def test_the_graph_is_mapped_not_copied(tmp_path: Path) -> None:
+    planetoid_like(tmp_path / "g.npz")
+    table = prepared("npz:g.npz", tmp_path).train
+    samples = Samples.from_table(table)
+    node = table["node"].chunk(0).dictionary
+    address = node.field("x").flatten().buffers()[1].address
+    assert samples.columns["node.x"].data_ptr() == address
+
+
+def test_normalised_rows_sum_to_one(tmp_path: Path) -> None:
+    planetoid_like(tmp_path / "g.npz")
+    samples = Samples.from_table(prepared("npz:g.npz", tmp_path, normalise="rows").train)
+    torch.testing.assert_close(samples.columns["node.x"].sum(1), torch.ones(V))
+
+
+def test_tables_of_nodes_and_edges(tmp_path: Path) -> None:
+    x, pairs, label = numbers()
+    names = [f"n{v}" for v in range(V)]
+    columns = {f"f{f}": x[:, f] for f in range(F)}
+    kinds = [str(k) for k in label]
+    pq.write_table(pa.table({"id": names, **columns, "label": kinds}), tmp_path / "nodes.parquet")
+    ends = {"from": [names[a] for a, _ in pairs], "to": [names[b] for _, b in pairs]}
+    pq.write_table(pa.table(ends), tmp_path / "edges.parquet")
+    expect_graph(Samples.from_table(prepared("parquet:nodes.parquet", tmp_path).train), x, pairs)
+    ends["to"][0] = "nobody"
+    pq.write_table(pa.table(ends), tmp_path / "edges.parquet")
+    with pytest.raises(ValueError, match="'nobody' is no node of id"):
+        prepared("parquet:nodes.parquet", tmp_path)
+
+
+def test_tables_of_many_graphs(tmp_path: Path) -> None:
+    nodes = {"graph": ["b", "a", "a", "b", "b"], "x0": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    label = ["q", "p", "p", "q", "q"]
+    pq.write_table(pa.table({**nodes, "label": label}), tmp_path / "nodes.parquet")
+    edges = {"from": [0, 1, 4], "to": [3, 2, 3]}
+    pq.write_table(pa.table(edges), tmp_path / "edges.parquet")
+    raw_like = prepared("parquet:nodes.parquet", tmp_path, test=0.0)
+    samples = Samples.from_table(raw_like.train)
+    graph = samples.batch(torch.tensor([1, 0]), "cpu").x
+    assert graph.x_VF[:, 0].tolist() == [1.0, 4.0, 5.0, 2.0, 3.0]
+    assert graph.graph_V.tolist() == [0, 0, 0, 1, 1]
+    found = set(map(tuple, graph.edge_2E.T.tolist()))
+    assert found == {(0, 1), (1, 0), (1, 2), (2, 1), (3, 4), (4, 3)}
+
+
+def test_text_of_many_graphs(tmp_path: Path) -> None:
+    text = "2\n3 0\n5 1 1\n7 2 0 2\n5 1 1\n2 1\n7 1 1\n7 1 0\n"
+    (tmp_path / "g.txt").write_text(text)
+    made = prepared("txt:g.txt", tmp_path, test=0.0)
+    assert made.classes == ["0", "1"]
+    graph = Samples.from_table(made.train).batch(torch.tensor([0, 1]), "cpu").x
+    assert graph.nodes_G.tolist() == [3, 2]
+    assert graph.x_VF.argmax(1).tolist() == [0, 1, 0, 1, 1]
+    assert graph.edge_2E.T.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1], [3, 4], [4, 3]]
+    (tmp_path / "g.txt").write_text(text[:-8])
+    with pytest.raises(ValueError, match="graph 2 is not"):
+        prepared("txt:g.txt", tmp_path)
+
+
+def test_karate_is_networkx(tmp_path: Path) -> None:
+    import networkx
+
+    made = prepared("karate:club", tmp_path)
+    pairs = np.array(networkx.karate_club_graph().edges)
+    expect_graph(Samples.from_table(made.train), np.eye(34, dtype=np.float32), pairs)
+
+
+def test_synthetic_graphs_can_be_learnt(tmp_path: Path) -> None:
+    from sslsearch import registry
+
+    made = prepared("synthetic:120", tmp_path)
+    train, test = Samples.from_table(made.train), Samples.from_table(made.test)
+    floor = registry.bind("floor", {"raw": {}})(train, test, 0, {})
+    fitted = registry.bind("probe", {"linear": {}})().final(floor.train_ND, train.labels_N)
+    assert fitted.score(floor.test_ND, test.labels_N).values["accuracy"] > 0.8
+
+
+def test_dense_and_packed_are_inverse(tmp_path: Path) -> None:
+    graph = Samples.from_table(prepared("synthetic:9", tmp_path).train).batch(
+        torch.tensor([3, 0, 2]), "cpu"
+    )
+    x = graph.x
+    assert torch.equal(x.packed(x.dense(x.x_VF)), x.x_VF)
+    assert torch.equal(x.dense(x.valid_V).sum(1), x.nodes_G)

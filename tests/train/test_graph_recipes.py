@@ -1,0 +1,79 @@
+"""Every recipe of the literature on graphs trains for a few steps and is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sslsearch.data.prepare import prepare
+from sslsearch.data.samples import Samples
+from sslsearch.space import load
+from sslsearch.train.embed import features
+from sslsearch.train.loop import Trial, loop
+from sslsearch.values import Recipe
+
+FOLDER = Path(__file__).parents[2] / "search_spaces" / "recipes"
+RECIPES = sorted(FOLDER.glob("*_graph.yaml"))
+CPU = torch.device("cpu")
+
+
+def recipe_of(name: str) -> Recipe:
+    return load(FOLDER / f"{name}.yaml").default()
+
+
+def samples_of(recipe: Recipe) -> Samples:
+    return Samples.from_table(prepare(recipe["data"], Path()).train)
+
+
+def smaller(recipe: Recipe, **optim: Any) -> Recipe:
+    return Recipe({**recipe.body, "optim": {**recipe["optim"], **optim}})
+
+
+def test_the_literature_is_there() -> None:
+    names = {path.stem.removesuffix("_graph") for path in RECIPES}
+    assert {"grace", "graphcl", "bgrl", "cca_ssg", "dgi", "infograph", "gae", "vgae"} <= names
+    assert {"graphmae", "link_prediction", "attribute_prediction", "graph_language"} <= names
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_runs_for_a_few_steps(path: Path) -> None:
+    recipe = load(path).default()
+    samples = samples_of(recipe)
+    size = samples.batch_size(recipe["optim"]["batch_size"])
+    (report,) = loop(recipe, samples, 0, [3 * size], CPU)
+    assert report.status == "ok", report.message
+    assert report.samples_seen == 3 * size
+    assert {"r2", "accuracy", "knn", "rankme"} <= set(report.scores)
+
+
+def test_a_batch_beyond_the_graph_is_the_graph() -> None:
+    recipe = recipe_of("cca_ssg_graph")
+    samples = samples_of(recipe)
+    whole = Trial(recipe, samples, 0, CPU, [100])
+    assert whole.batch_size == len(samples) == 34
+    part = Trial(smaller(recipe, batch_size=8), samples, 0, CPU, [100])
+    assert part.batch_size == 8
+    assert samples.batch_size(4096, workers=4) == 32
+
+
+def test_a_resumed_trial_takes_the_same_steps(tmp_path: Path) -> None:
+    recipe = recipe_of("grace_graph")
+    samples = samples_of(recipe)
+    straight = list(loop(recipe, samples, 0, [68, 136], CPU))
+    first = next(loop(recipe, samples, 0, [68, 136], CPU, resume=tmp_path / "rung"))
+    (second,) = loop(recipe, samples, 0, [68, 136], CPU, resume=tmp_path / "rung")
+    assert [first.score, second.score] == [report.score for report in straight]
+
+
+def test_features_in_chunks_are_those_of_the_whole() -> None:
+    for name in ("dgi_graph", "infograph_graph"):
+        recipe = recipe_of(name)
+        samples = samples_of(recipe)
+        encoder = Trial(recipe, samples, 0, CPU, [100]).objective.encoder
+        index = torch.arange(len(samples))
+        whole = features(encoder, samples, index, CPU)
+        parts = torch.cat([features(encoder, samples, i, CPU) for i in index.split(7)])
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
