@@ -33,6 +33,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 PRETEXTS: dict[str, dict[str, Any]] = {
     **{name: {name: {}} for name in registry.parts("pretext", "timeseries") if name != "none"},
+    "barlow_twins": {"barlow_twins": {"projector": 0.5}},
     "moco": {"moco": {"queue": 64}},
     "dino": {"dino": {"prototypes": 32, "bottleneck": 8}},
     "ijepa": {"ijepa": {"predictor_depth": 1, "predictor_width": 16}},
