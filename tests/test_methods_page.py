@@ -28,6 +28,7 @@ def test_every_method_has_its_paper_and_its_oracle(name: str) -> None:
 
 
 def test_what_was_measured_is_what_would_be() -> None:
-    cases = {(c.method, c.data["source"].partition(":")[2], c.seen) for c in methods.CASES}
-    assert cases == {(r["method"], r["data"], r["samples"]) for r in RECORD}
+    assert {(*case.key, case.seen) for case in methods.CASES} == {
+        (r["method"], r["modality"], r["data"], r["samples"]) for r in RECORD
+    }
     assert all(len(r["before"]) == len(r["after"]) == methods.SEEDS for r in RECORD)

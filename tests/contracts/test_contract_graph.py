@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import small
 import torch
 
 from sslsearch import registry
@@ -80,7 +81,7 @@ def make(encoder_name: str, name: str | None = None) -> tuple[Encoder, Pretext]:
         knobs = {"width": 16, "depth": 2}
         spec = InputSpec("graph", {"features": FEATURES, "nodes": 30})
         encoder: Encoder = registry.bind("encoder", {encoder_name: knobs})(spec)
-        return encoder, build(encoder, {name or "none": {}})
+        return encoder, build(encoder, {name or "none": small.PRETEXTS.get(name or "none", {})})
 
 
 def loss_of(encoder: Encoder, pretext: Pretext, x: Graph, seed: int = 0) -> Loss:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+import small
 import torch
 
 from sslsearch import registry
@@ -14,15 +13,10 @@ from sslsearch.pretext.build import build, trains
 from sslsearch.values import Batch, InputSpec, Loss
 
 GIVEN = {"views", "tokens", "grid", "pixels"}  # what images and every encoder of theirs offer
-SMALL: dict[str, dict[str, Any]] = {  # knobs that only save time
-    "convnet": {"stages": 2, "depth": 1, "width": 16},
-    "vit": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
-    "jigsaw": {"side": 2, "orders": 6},
-}
 ENCODERS = ("convnet", "vit")  # one replaces hidden tokens, one drops them
 MIX = {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}, "rotnet": {"weight": 1.0}}}
 FIT = [name for name, part in registry.parts("pretext", "image").items() if part.needs <= GIVEN]
-CHOICES = {name: {name: SMALL.get(name, {})} for name in FIT} | {"mix": MIX}
+CHOICES = {name: {name: small.PRETEXTS.get(name, {})} for name in FIT} | {"mix": MIX}
 SPEC = InputSpec(
     "image", {"channels": 3, "height": 16, "width": 16}, {"mean": [0.5] * 3, "std": [0.25] * 3}
 )
@@ -34,7 +28,9 @@ each_pretext = pytest.mark.parametrize("name", sorted(CHOICES))
 def make(encoder_name: str, name: str) -> tuple[Encoder, Pretext]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoder: Encoder = registry.get("encoder", encoder_name).bind(SMALL[encoder_name])(SPEC)
+        encoder: Encoder = registry.get("encoder", encoder_name).bind(small.ENCODERS[encoder_name])(
+            SPEC
+        )
         return encoder, build(encoder, CHOICES[name])
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+import small
 import torch
 
 from sslsearch import registry
@@ -14,18 +13,9 @@ from sslsearch.pretext.build import build, trains
 from sslsearch.space.fit import lacks
 from sslsearch.values import Batch, InputSpec, Loss
 
-SMALL: dict[str, dict[str, Any]] = {  # knobs that only save time
-    "conv1d": {"depth": 3, "width": 16, "stride": 2},
-    "resnet1d": {"depth": 1, "width": 16, "stride": 2},
-    "transformer": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
-    "cpc": {"context": 16},
-    "moco": {"queue": 64},
-    "dino": {"prototypes": 32, "bottleneck": 16},
-    "ijepa": {"predictor_depth": 1, "predictor_width": 32},
-}
 TASKS = registry.parts("pretext", "timeseries")
 MIX = {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}, "ts2vec": {"weight": 1.0}}}
-CHOICES = {name: {name: SMALL.get(name, {})} for name in TASKS} | {"mix": MIX}
+CHOICES = {name: {name: small.PRETEXTS.get(name, {})} for name in TASKS} | {"mix": MIX}
 LENGTH = 37
 
 each_encoder = pytest.mark.parametrize(
@@ -47,7 +37,7 @@ def make(encoder_name: str, name: str, channels: int = 2) -> tuple[Encoder, Pret
         if any(lacks(registry.get("pretext", n), "timeseries", part) for n in members(name)):
             pytest.skip(f"{encoder_name} does not offer what {name} needs")
         spec = InputSpec("timeseries", {"channels": channels, "length": LENGTH})
-        encoder: Encoder = part.bind(SMALL.get(encoder_name, {}))(spec)
+        encoder: Encoder = part.bind(small.ENCODERS[encoder_name])(spec)
         return encoder, build(encoder, CHOICES[name])
 
 

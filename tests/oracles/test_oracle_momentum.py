@@ -87,7 +87,7 @@ def test_moco_turns_its_queue_as_lightlys_memory_bank() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0])
-def test_moco_v3_is_the_authors(temperature: float) -> None:
+def test_moco_v3_is_authors(temperature: float) -> None:
     """contrastive_loss of github.com/facebookresearch/moco-v3, moco/builder.py, on one GPU."""
     query, key = pair(6, 8)
     q, k = F.normalize(query, dim=1), F.normalize(key, dim=1)
@@ -133,7 +133,7 @@ def test_dino_centres_as_lightlys() -> None:
         torch.testing.assert_close(dino.center_P, theirs.center.flatten())
 
 
-def test_dino_head_is_torchs_weight_norm_with_unit_gain() -> None:
+def test_dino_head_is_torch_weight_norm_with_unit_gain() -> None:
     _, dino = made("dino", prototypes=12, bottleneck=4)
     last = nn.utils.weight_norm(nn.Linear(4, 12, bias=False))
     last.weight_g.data.fill_(1)
@@ -142,7 +142,7 @@ def test_dino_head_is_torchs_weight_norm_with_unit_gain() -> None:
     torch.testing.assert_close(dino.head(x), last(F.normalize(dino.head.mlp(x), dim=-1, p=2)))
 
 
-def test_ijepa_is_the_authors_smooth_l1() -> None:
+def test_ijepa_is_authors_smooth_l1() -> None:
     """forward_target and loss_fn of github.com/facebookresearch/ijepa, src/train.py."""
     rng = torch.Generator().manual_seed(0)
     predicted = torch.randn(3, 2, 10, 6, generator=rng, requires_grad=True)

@@ -111,7 +111,7 @@ def _authors_temporal(z1, z2):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
 @pytest.mark.parametrize(("batch", "tokens"), [(4, 13), (3, 8), (1, 5), (5, 2), (3, 1)])
-def test_ts2vec_is_the_authors(alpha: float, batch: int, tokens: int) -> None:
+def test_ts2vec_is_authors(alpha: float, batch: int, tokens: int) -> None:
     a, b = pair(batch, tokens, 6)
     valid_BN = torch.ones(batch, tokens, dtype=torch.bool)
     ours = sum(hierarchical(Tokens(a, valid_BN), Tokens(b, valid_BN), alpha))
@@ -143,7 +143,7 @@ def test_ts2vec_passes_over_what_is_not_valid() -> None:
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-def test_mae_is_the_papers_where_all_is_valid(normalise: bool) -> None:
+def test_mae_is_papers_where_all_is_valid(normalise: bool) -> None:
     """The authors' forward_loss (github.com/facebookresearch/mae, models_mae.py)."""
     restored, patch = pair(4, 1, 10, 5)
     hidden = torch.rand(4, 1, 10, generator=torch.Generator().manual_seed(0)) < 0.75

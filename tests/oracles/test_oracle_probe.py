@@ -173,7 +173,7 @@ def test_knn_as_scikit_learn(k: int) -> None:
     assert knn(x, x, y, k=k, temperature=0.07) == pytest.approx(np.mean(right))
 
 
-def test_rankme_is_the_papers_formula() -> None:
+def test_rankme_is_papers_formula() -> None:
     x = torch.randn(200, 16, generator=torch.Generator().manual_seed(0)) @ torch.diag(
         torch.logspace(0, -3, 16)
     )

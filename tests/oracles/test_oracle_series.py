@@ -35,7 +35,7 @@ def series(B: int = 5, T: int = 40) -> Batch:
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-def test_autoregressive_is_the_authors_absolute_error_by_a_slow_loop(
+def test_autoregressive_is_authors_absolute_error_by_a_slow_loop(
     ahead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The authors' loss by a slow loop: |what comes − what is said|, of the next tokens only."""
@@ -80,7 +80,7 @@ def test_transform_prediction_transforms_as_numpy_does() -> None:
     torch.testing.assert_close(by["warped"][0][:, [0, -1]], by["warped"][1][:, [0, -1]])
 
 
-def test_tnc_is_the_authors() -> None:
+def test_tnc_is_authors() -> None:
     """epoch_run of github.com/sanatonek/TNC_representation_learning, tnc/tnc.py."""
     rng = torch.Generator().manual_seed(0)
     d_p, d_n = torch.randn(2, 6, generator=rng)
@@ -93,7 +93,7 @@ def test_tnc_is_the_authors() -> None:
     torch.testing.assert_close(neighbourhood(d_p, d_n, 0.05).mean(), theirs)
 
 
-def test_simmim_is_the_authors_l1() -> None:
+def test_simmim_is_authors_l1() -> None:
     """forward of github.com/microsoft/SimMIM, models/simmim.py, of one channel."""
     torch.manual_seed(0)
     spec = InputSpec("timeseries", {"channels": 1, "length": 40})

@@ -33,6 +33,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 PRETEXTS: dict[str, dict[str, Any]] = {
     **{name: {name: {}} for name in registry.parts("pretext", "timeseries") if name != "none"},
+    "barlow_twins": {"barlow_twins": {"projector": 0.5}},
+    "moco": {"moco": {"queue": 64}},
+    "dino": {"dino": {"prototypes": 32, "bottleneck": 8}},
+    "ijepa": {"ijepa": {"predictor_depth": 1, "predictor_width": 16}},
     "mix": {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}}},
 }
 
