@@ -217,8 +217,8 @@ class Job:
         features = load_file(self.out / FEATURES)
         train, test = (Samples.from_table(t) for t in (prepared.train, prepared.test))
         probe = registry.get("probe", self.recipe["probe"]["name"]).bind({})()
-        labels = train.labels_N[train.labelled]
-        fitted = probe.final(features["train"][train.fitting], labels[train.fitting])
+        fits = train.fitting
+        fitted = probe.final(features["train"][fits], train.labels_N[train.labelled][fits])
         scores: dict[str, Any] = {
             "metric": self.space.goal.metric,
             "judge_by": self.space.probe.judge_by,

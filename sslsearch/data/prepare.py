@@ -74,14 +74,12 @@ def prepare(
     )
     notes += said
     whole = bool(modality.whole(raw))
-    hidden_N = label_N.copy()
-    hidden_N[test] = -1  # for good: parts of one whole are pretrained on without their labels
     train = np.arange(len(raw)) if whole else train
-    judging_N = judging(raw)[train] & judges & (hidden_N[train] >= 0)
-    seen_N, role_N, said = _seen(
-        data.get("labels", "all"), hidden_N[train], judging_N, classes, seed
-    )
-    notes += said + _class_notes(seen_N, hidden_N[train], len(test), classes)
+    hidden_N = np.where(np.isin(train, test), -1, label_N[train])  # of parts of one whole: for good
+    judging_N = judging(raw)[train] & judges & (hidden_N >= 0)
+    rule = data.get("labels", "all")
+    seen_N, role_N, said = _seen(rule, hidden_N, judging_N, classes, seed)
+    notes += said + _class_notes(seen_N, hidden_N, len(test), classes)
     notes += group_notes(group_N, train, test)
 
     raw_train, raw_test = raw.take(train), raw.take(test)

@@ -1,121 +1,21 @@
-"""Graph neural networks: a vector per node, and for a graph the readout of its nodes.
+"""Graph neural networks: GCN, GIN, GAT and GraphSAGE.
 
 Layers are PyTorch Geometric's (Fey & Lenssen 2019, arXiv:1903.02428), imported where they are
-built, for its import takes seconds. No batch statistics: training equals inference.
-
-Shapes: V = nodes of a batch, E = edges, F = features, D = width, G = graphs, B = samples,
-N = nodes of the largest graph.
+built, for its import takes seconds.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import torch
 from torch import nn
 
-from sslsearch.encoders.base import Encoder
+from sslsearch.encoders.message_passing import Act, Depth, Gnn, Norm, Pool, Width
 from sslsearch.encoders.sparse import SparseLinear
 from sslsearch.graph import Graph
 from sslsearch.registry import Count, Unit, register
-from sslsearch.values import Batch, Encoded, InputSpec
-
-Pool = Literal["mean", "max", "sum"]
-Act = Literal["relu", "prelu", "elu"]
-Depth = Annotated[Count, Unit("layers")]
-Width = Annotated[Count, Unit("units")]
-ACTS: dict[str, Any] = {"relu": nn.ReLU, "prelu": nn.PReLU, "elu": nn.ELU}
-
-
-class Gnn(Encoder):
-    """Layers of message passing; a token is a node. Hidden nodes show a learned mask token.
-
-    Between layers stands `act`; with `act_last` also behind the last. norm: layer = each node's
-    vector is normalised (Ba et al. 2016, arXiv:1607.06450). jump: a node's vector is what all
-    layers made of it, side by side (Xu et al. 2018, arXiv:1806.03536). pool: how a graph is read
-    out of its nodes; the vector of a sample that is a node is its own.
-    """
-
-    channels = 1
-    samples_apart = False  # nodes of one graph are not; graphs would be
-
-    def __init__(
-        self,
-        spec: InputSpec,
-        *,
-        depth: int,
-        width: int,
-        act: Act,
-        act_last: bool,
-        norm: Literal["none", "layer"],
-        jump: bool,
-        pool: Pool,
-    ) -> None:
-        super().__init__()
-        self.patch_width, self.pool, self.jump = spec.sizes["features"], pool, jump
-        self.mask_token = nn.Parameter(torch.zeros(self.patch_width))
-        widths = [self.patch_width] + [width] * depth
-        self.layers = nn.ModuleList(self.layer(a, b) for a, b in pairwise(widths))
-        acted = depth if act_last else depth - 1
-        self.acts = nn.ModuleList(ACTS[act]() if i < acted else nn.Identity() for i in range(depth))
-        self.norms = nn.ModuleList(
-            nn.LayerNorm(width) if norm == "layer" else nn.Identity() for _ in range(depth)
-        )
-        self.width = self.pooled_width = width * depth if jump else width
-
-    @abstractmethod
-    def layer(self, before: int, after: int) -> nn.Module:
-        """One layer of message passing, built by its widths."""
-
-    def edges(self, graph: Graph) -> tuple[torch.Tensor, ...]:
-        """What a layer is told of the edges, the same for all layers."""
-        return (graph.edge_2E,)
-
-    def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
-        graph: Graph = batch.x
-        nodes_VD = self._nodes(
-            graph, None if hidden_BCN is None else graph.packed(hidden_BCN[:, 0])
-        )
-        tokens_GND, valid_GN = graph.dense(nodes_VD), graph.dense(graph.valid_V)
-        if graph.sample_B is not None:
-            return Encoded(tokens_GND, nodes_VD.index_select(0, graph.sample_B), valid_GN)
-        return Encoded(tokens_GND, _readout(tokens_GND, valid_GN, self.pool), valid_GN)
-
-    def _nodes(self, graph: Graph, hidden_V: torch.Tensor | None) -> torch.Tensor:
-        valid_V1 = graph.valid_V[:, None]
-        ends_E = graph.valid_V[graph.edge_2E].all(0)
-        if not bool(ends_E.all()):
-            graph = graph.with_edges(ends_E)
-        # where(), not a product: what is not valid may well be NaN
-        h_VD = torch.where(valid_V1, graph.x_VF, torch.zeros_like(graph.x_VF))
-        if hidden_V is not None:
-            h_VD = torch.where(hidden_V[:, None], self.mask_token.to(h_VD.dtype), h_VD)
-        edges, outs = self.edges(graph), []
-        for layer, norm, act in zip(self.layers, self.norms, self.acts, strict=True):
-            h_VD = act(norm(layer(h_VD, *edges))) * valid_V1
-            outs.append(h_VD)
-        return torch.cat(outs, 1) if self.jump else h_VD
-
-    def token_valid(self, batch: Batch) -> torch.Tensor:
-        valid_GN: torch.Tensor = batch.x.dense(batch.x.valid_V)
-        return valid_GN[:, None]
-
-    def patchify(self, batch: Batch) -> torch.Tensor:
-        graph: Graph = batch.x
-        x_VF = torch.where(graph.valid_V[:, None], graph.x_VF, torch.zeros_like(graph.x_VF))
-        return graph.dense(x_VF)[:, None]
-
-
-def _readout(tokens_GND: torch.Tensor, valid_GN: torch.Tensor, how: Pool) -> torch.Tensor:
-    """One vector per graph over its valid nodes; zeros for a graph that has none."""
-    valid_GN1 = valid_GN[..., None]
-    if how == "max":
-        top_GD = tokens_GND.masked_fill(~valid_GN1, float("-inf")).max(1).values
-        return torch.where(valid_GN1.any(1), top_GD, torch.zeros_like(top_GD))
-    total_GD = (tokens_GND * valid_GN1).sum(1)
-    return total_GD if how == "sum" else total_GD / valid_GN1.sum(1).clamp(min=1)
+from sslsearch.values import InputSpec
 
 
 @register(
@@ -139,20 +39,11 @@ class Gcn(Gnn):
         width: Width = 512,
         act: Act = "relu",
         act_last: bool = False,
-        norm: Literal["none", "layer"] = "none",
+        norm: Norm = "none",
         jump: bool = False,
         pool: Pool = "mean",
     ) -> None:
-        super().__init__(
-            spec,
-            depth=depth,
-            width=width,
-            act=act,
-            act_last=act_last,
-            norm=norm,
-            jump=jump,
-            pool=pool,
-        )
+        super().__init__(spec, depth, width, act, act_last, norm, jump, pool)
 
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import GCNConv
@@ -191,20 +82,11 @@ class Gin(Gnn):
         width: Width = 32,
         act: Act = "relu",
         act_last: bool = True,
-        norm: Literal["none", "layer"] = "layer",
+        norm: Norm = "layer",
         jump: bool = True,
         pool: Pool = "sum",
     ) -> None:
-        super().__init__(
-            spec,
-            depth=depth,
-            width=width,
-            act=act,
-            act_last=act_last,
-            norm=norm,
-            jump=jump,
-            pool=pool,
-        )
+        super().__init__(spec, depth, width, act, act_last, norm, jump, pool)
 
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import GINConv
@@ -233,23 +115,14 @@ class Gat(Gnn):
         heads: Annotated[Count, Unit("heads")] = 8,
         act: Act = "elu",
         act_last: bool = False,
-        norm: Literal["none", "layer"] = "none",
+        norm: Norm = "none",
         jump: bool = False,
         pool: Pool = "mean",
     ) -> None:
         if width % heads:
             raise ValueError(f"gat: width {width} must be divisible by heads {heads}")
         self.heads = heads
-        super().__init__(
-            spec,
-            depth=depth,
-            width=width,
-            act=act,
-            act_last=act_last,
-            norm=norm,
-            jump=jump,
-            pool=pool,
-        )
+        super().__init__(spec, depth, width, act, act_last, norm, jump, pool)
 
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import GATConv
@@ -278,20 +151,11 @@ class Sage(Gnn):
         width: Width = 256,
         act: Act = "relu",
         act_last: bool = False,
-        norm: Literal["none", "layer"] = "none",
+        norm: Norm = "none",
         jump: bool = False,
         pool: Pool = "mean",
     ) -> None:
-        super().__init__(
-            spec,
-            depth=depth,
-            width=width,
-            act=act,
-            act_last=act_last,
-            norm=norm,
-            jump=jump,
-            pool=pool,
-        )
+        super().__init__(spec, depth, width, act, act_last, norm, jump, pool)
 
     def layer(self, before: int, after: int) -> nn.Module:
         from torch_geometric.nn import SAGEConv

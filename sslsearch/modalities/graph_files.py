@@ -43,24 +43,9 @@ def read_npz(path: Path) -> pa.Table:
         except ValueError as error:
             raise ValueError(f"{path}: holds Python objects, which are never loaded") from error
     if "adj_indptr" in a:
-        adjacency = csr_matrix(
-            (a.get("adj_data", np.ones(len(a["adj_indices"]))), a["adj_indices"], a["adj_indptr"]),
-            tuple(a["adj_shape"]),
-        ).tocoo()
-        edge_2E = np.stack([adjacency.row, adjacency.col])
-        if "attr_indptr" in a:
-            pieces = (a["attr_data"], a["attr_indices"], a["attr_indptr"])
-            x_VF = csr_matrix(pieces, tuple(a["attr_shape"])).toarray()
-        else:
-            x_VF = a["attr_matrix"] if "attr_matrix" in a else plain_features(edge_2E, adjacency)
-        label = a.get("labels")
+        edge_2E, x_VF, label = _compressed(a)
     elif "edges" in a:
-        edge_2E = a["edges"].T if a["edges"].shape[1] == 2 else a["edges"]
-        if "x_row" in a:
-            x_VF = csr_matrix((a["x_val"], (a["x_row"], a["x_col"])), tuple(a["shape"])).toarray()
-        else:
-            x_VF = a["x"]
-        label = a.get("y")
+        edge_2E, x_VF, label = _listed(a)
     else:
         raise ValueError(
             f"{path}: holds {', '.join(a)}; a graph is adj_indptr, adj_indices, adj_shape and "
@@ -73,6 +58,31 @@ def read_npz(path: Path) -> pa.Table:
         inside_V = np.any([mask for _, mask in given], axis=0)
         label = None if label is None else np.where(inside_V, label, -1)
     return table if label is None else table.append_column("label", labels_of(label))
+
+
+def _compressed(a: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, Any]:
+    """edge_2E, x_VF and labels (or None) of the CSR pieces."""
+    numbers = a.get("adj_data", np.ones(len(a["adj_indices"])))
+    pieces = (numbers, a["adj_indices"], a["adj_indptr"])
+    adjacency = csr_matrix(pieces, tuple(a["adj_shape"])).tocoo()
+    edge_2E = np.stack([adjacency.row, adjacency.col])
+    if "attr_indptr" in a:
+        pieces = (a["attr_data"], a["attr_indices"], a["attr_indptr"])
+        x_VF = csr_matrix(pieces, tuple(a["attr_shape"])).toarray()
+    elif "attr_matrix" in a:
+        x_VF = a["attr_matrix"]
+    else:
+        x_VF = plain_features(edge_2E, int(adjacency.shape[0]))
+    return edge_2E, x_VF, a.get("labels")
+
+
+def _listed(a: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, Any]:
+    """The same of pairs of nodes."""
+    edge_2E = a["edges"].T if a["edges"].shape[1] == 2 else a["edges"]
+    if "x_row" not in a:
+        return edge_2E, a["x"], a.get("y")
+    x = csr_matrix((a["x_val"], (a["x_row"], a["x_col"])), tuple(a["shape"]))
+    return edge_2E, x.toarray(), a.get("y")
 
 
 def read_txt(path: Path) -> pa.Table:
@@ -120,7 +130,8 @@ def read_parquet(path: Path, columns: Mapping[str, Any], unlabelled: bool) -> pa
     edge_2E = _places(nodes, edges, roles.get("id"), edges_path)
     x_VF = _features(nodes, {*roles.values(), "graph"})
     if x_VF is None:
-        x_VF = degrees(edge_2E, len(nodes)) if "graph" in nodes.column_names else np.eye(len(nodes))
+        plain = degrees if "graph" in nodes.column_names else plain_features
+        x_VF = plain(edge_2E, len(nodes))
     if "graph" not in nodes.column_names:
         return with_roles(pa.table({NODE: node_column(one(x_VF, edge_2E))}), nodes, roles)
     names, first, graph_V = np.unique(
@@ -158,9 +169,8 @@ def _features(nodes: pa.Table, roles: set[str]) -> np.ndarray | None:
     return np.stack([nodes[name].to_numpy() for name in numbers], axis=1).astype(np.float32)
 
 
-def plain_features(edge_2E: np.ndarray, adjacency: Any) -> np.ndarray:
+def plain_features(edge_2E: np.ndarray, nodes: int) -> np.ndarray:
     """Where nodes have none: which node it is, in a large graph how many edges it has."""
-    nodes = int(adjacency.shape[0])
     if nodes <= ONE_HOT:
         return np.eye(nodes, dtype=np.float32)
     return degrees(edge_2E, nodes)
