@@ -229,7 +229,7 @@ class TestCatalog:
     def test_one_kind(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert catalog.main(["augment"]) == 0
         said = capsys.readouterr().out
-        (line,) = [line for line in said.split("\n") if line.strip().startswith("jitter ")]
+        (line,) = [line for line in said.split("\n") if "│ jitter " in line]
         assert "sigma" in line
         assert "a number >= 0" in line
         assert "0.03" in line
