@@ -64,11 +64,15 @@ def test_spaces_parse(text: str) -> None:
 
 
 def test_overrides_parse() -> None:
-    written = re.findall(r"--set ('[^']*'|\"[^\"]*\"|[^\s`]+)", README)
-    sets = [word for text in written for word in shlex.split(text) if "PATH=" not in word]
+    """Each of the space that its line names, else of the series'."""
+    sets = []
+    for line in README.splitlines():
+        named = re.search(r"search_spaces/\w+\.yaml", line)
+        written = re.findall(r"--set ('[^']*'|\"[^\"]*\"|[^\s`]+)", line)
+        for assignment in [word for text in written for word in shlex.split(text)]:
+            if "PATH=" not in assignment:
+                sets.append(load(ROOT / named[0] if named else SPACE, [assignment]))
     assert len(sets) > 5
-    for assignment in sets:
-        load(SPACE, [assignment])
 
 
 def test_ci_runs_the_readmes_tests() -> None:

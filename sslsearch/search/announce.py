@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from sslsearch.search.board import Line, line_of, write_board
-from sslsearch.search.conductor import Listener
 from sslsearch.search.floors import Floors
+from sslsearch.search.listener import Listener
 from sslsearch.search.record import Record, Row
 from sslsearch.search.resources import Room
 from sslsearch.track.console import Console

@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 
 from sslsearch.search import mailbag
 from sslsearch.search.clock import Clock as Clock
+from sslsearch.search.listener import Listener
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import WAIT, Record, Row
 from sslsearch.search.resources import Room
@@ -32,31 +33,6 @@ BEST = 6  # trials from which the pace of a full-length run is reckoned
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
 QUIET_SECONDS = 20.0  # without a report, before it is said what is waited for; then twice as long
 LARGEST_SHARE = 0.5  # of the minutes that confirmation may claim; past that it runs fewer seeds
-
-
-class Listener:
-    """Who is told what happens; a subclass hears what it cares for."""
-
-    def phase(self, text: str) -> None:
-        """`search` or `confirm` begins."""
-
-    def began(self, row: Row) -> None:
-        """A trial or a finalist's run has a slot."""
-
-    def reported(self, row: Row, report: Report) -> None:
-        """It has come to a rung."""
-
-    def ended(self, row: Row) -> None:
-        """It is over."""
-
-    def lost(self, row: Row) -> None:
-        """Its slot is gone, or found no place."""
-
-    def idle(self) -> None:
-        """Nothing else is to be done: heard several times a second."""
-
-    def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
-        """No trial has reported for a while: whose slots are starting, and who is at work."""
 
 
 class Conductor(Searcher):  # type: ignore[misc]

@@ -9,8 +9,9 @@ import pytest
 
 from sslsearch.search import mailbag
 from sslsearch.search.board import line_of
-from sslsearch.search.conductor import MOST_ERRORS, MOST_LOSSES, Clock, Conductor, Listener
+from sslsearch.search.conductor import MOST_ERRORS, MOST_LOSSES, Clock, Conductor
 from sslsearch.search.confirm import finalists
+from sslsearch.search.listener import Listener
 from sslsearch.search.opening import best_of
 from sslsearch.search.record import Record, Row
 from sslsearch.search.resources import Fit, Room

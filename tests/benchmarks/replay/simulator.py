@@ -30,8 +30,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sslsearch.search import mailbag
 from sslsearch.search.clock import Clock
-from sslsearch.search.conductor import Conductor, Listener
+from sslsearch.search.conductor import Conductor
 from sslsearch.search.confirm import finalists
+from sslsearch.search.listener import Listener
 from sslsearch.search.opening import starts
 from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room
