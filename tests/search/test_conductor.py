@@ -95,19 +95,16 @@ def test_finalists_wait_for_the_last_trials(space: Space, tmp_path: Path) -> Non
     assert hands.ask()[1]["kind"] == "finalist"
 
 
-def test_a_silence_is_explained_ever_less_often(
-    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sslsearch.search.conductor.QUIET_SECONDS", 0.1)
+def test_a_silence_is_explained_ever_less_often(space: Space, tmp_path: Path) -> None:
     hands = Hands(space, tmp_path)
     hands.conductor.slots = room(2)
     first, _ = hands.ask(), hands.ask()
-    began = time.monotonic()
-    while time.monotonic() - began < 0.35:
+    for silence in (10, 21, 22, 39, 41, 79):
+        hands.conductor._heard = time.monotonic() - silence
         assert hands.ask()[1] is None
-    assert hands.listener.silences == [(2, 0), (2, 0)]  # after 0.1 and 0.2 s
+    assert hands.listener.silences == [(2, 0), (2, 0)]  # after 20 s and after 40 s
     hands.conductor.on_trial_result(first[0], mailbag.pack(Report(0, 32, "ok", 0.1)))
-    time.sleep(0.15)
+    hands.conductor._heard -= 21
     hands.ask()
     assert hands.listener.silences[2:] == [(1, 1)]  # the second's slot still starts
 
