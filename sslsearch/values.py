@@ -65,11 +65,11 @@ class Recipe:
 class InputSpec:
     """What an encoder must know of its input: the modality and its sizes.
 
-    For series: sizes = {"channels": C, "length": T}.
+    For series: sizes = {"channels": C, "length": T}. Plain JSON values: each modality says which.
     """
 
     modality: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         return {"modality": self.modality, "sizes": dict(self.sizes)}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,10 +32,13 @@ class Modality(ABC):
     Attributes:
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
+        columns: the roles that columns of a source may play beside label, group, split and id:
+            word in `data.columns` -> its type (str, or str | list[str]) and what it says.
     """
 
     default_encoder: str
     floors: tuple[str, ...]
+    columns: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
     @abstractmethod
     def read(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import Field
 
 from sslsearch.modalities import series_files, series_tables
 from sslsearch.modalities.base import Modality
@@ -20,7 +21,7 @@ from sslsearch.modalities.columns import file_at, place
 from sslsearch.modalities.series_arrays import series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
-from sslsearch.registry import Unit, register
+from sslsearch.registry import register
 from sslsearch.values import Batch, InputSpec
 
 SCHEMES = ("aeon", "parquet", "csv", "ts", "npz")
@@ -39,15 +40,24 @@ class TimeSeries(Modality):
 
     default_encoder = "conv1d"
     floors = ("majority", "raw", "untrained", "multirocket", "supervised")
+    columns: ClassVar[dict[str, tuple[Any, str]]] = {
+        "series": (str | list[str], "columns that hold the data"),
+        "time": (str, "column that orders the steps of a series"),
+    }
 
     def __init__(
         self,
         *,
         normalise: Annotated[
-            Literal["per_series", "per_channel", "none"], Unit("z-score over")
+            Literal["per_series", "per_channel", "none"],
+            Field(description="zero mean and unit deviation, over what"),
         ] = "per_series",
-        unequal: Literal["pad", "resample"] = "pad",
-        missing: Literal["mask", "interpolate"] = "mask",
+        unequal: Annotated[
+            Literal["pad", "resample"], Field(description="samples of unequal length")
+        ] = "pad",
+        missing: Annotated[
+            Literal["mask", "interpolate"], Field(description="missing values")
+        ] = "mask",
     ) -> None:
         self.rules = {"normalise": normalise, "unequal": unequal, "missing": missing}
 

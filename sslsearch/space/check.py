@@ -16,7 +16,16 @@ from sslsearch.space.fit import check_fit
 from sslsearch.space.knobs import BAD, read_fixed
 from sslsearch.space.nodes import Fixed, Map, Node
 from sslsearch.space.parts import PartReader
-from sslsearch.space.sections import ORDER, SECTIONS, Columns, Head, Optim, PartName, Section
+from sslsearch.space.sections import (
+    ORDER,
+    SECTIONS,
+    Data,
+    Head,
+    Optim,
+    PartName,
+    Section,
+    data_of,
+)
 from sslsearch.space.source import entries, is_empty, written
 
 Entries = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
@@ -83,6 +92,8 @@ def _sections(here: Entries, root: yaml.Node, faults: Faults) -> dict[str, Secti
             )
             continue
         key, node = here.get(word, (root, yaml.MappingNode("", [], root.start_mark)))
+        if model is Data and written_modality in registry.parts("modality"):
+            model = data_of(written_modality)
         section = _section(model, word, key, node, written_modality, faults)
         if section is not None:
             found[word] = section
@@ -108,8 +119,8 @@ def _section(
         if word not in model.model_fields:
             faults.add(at, f"{word}: unknown key of {path}{did_you_mean(word, model.model_fields)}")
             good = False
-        elif model.model_fields[word].annotation is Columns:
-            inner = _section(Columns, f"{path}.{word}", at, value, modality, faults)
+        elif (inside := _inside(model, word)) is not None:
+            inner = _section(inside, f"{path}.{word}", at, value, modality, faults)
             good &= inner is not None
             values[word] = inner
         else:
@@ -126,6 +137,12 @@ def _section(
         said = error.errors()[0]
         faults.add(key, f"{path}: {written(node)}: {said['ctx']['error']}")
         return None
+
+
+def _inside(model: type[BaseModel], word: str) -> type[Section] | None:
+    """The section that a field holds, where it holds one."""
+    kind = model.model_fields[word].annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _field(

@@ -15,7 +15,7 @@ from sslsearch import registry
 from sslsearch.registry import Part, Slot
 from sslsearch.space import laws
 from sslsearch.space.parts import Weighted
-from sslsearch.space.sections import SECTIONS, Columns, Head, Optim, PartName
+from sslsearch.space.sections import SECTIONS, Data, Head, Optim, PartName, Section, data_of
 
 Schema = dict[str, Any]
 
@@ -33,9 +33,13 @@ def schema() -> Schema:
     defs["masking"] = _slot("masking")
     properties: Schema = {**_closed(Head)["properties"]}
     for name, model in SECTIONS.items():
-        properties[name] = (
-            _knobs(Optim, "how weights are learnt") if model is Optim else _closed(model)
-        )
+        if model is Optim:
+            properties[name] = _knobs(Optim, "how weights are learnt")
+        elif model is Data:
+            every = [_closed(data_of(modality)) for modality in registry.parts("modality")]
+            properties[name] = _union(every)
+        else:
+            properties[name] = _closed(model)
     properties["encoder"] = _slot("encoder")
     properties["pretext"] = _slot("pretext")
     properties["augment"] = _augment()
@@ -86,8 +90,8 @@ def _closed(model: type[BaseModel]) -> Schema:
     made.pop("$defs", None)
     for word, info in model.model_fields.items():
         field = _plain(made["properties"][word])
-        if "$ref" in field:
-            field = _closed(Columns)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Section):
+            field = _closed(info.annotation)
         marked = registry.marker(info, PartName)
         if marked is not None:
             names = {"enum": list(registry.parts(marked.kind))}
@@ -99,6 +103,23 @@ def _closed(model: type[BaseModel]) -> Schema:
     made["description"] = model.__doc__ or ""
     made.pop("title", None)
     made["type"] = ["object", "null"]
+    return made
+
+
+def _union(objects: list[Schema]) -> Schema:
+    """What any of the objects admits; a field that they write differently may have either form."""
+    made = objects[0]
+    for other in objects[1:]:
+        both = dict(made["properties"])
+        for word, field in other["properties"].items():
+            known = both.setdefault(word, field)
+            if known == field:
+                continue
+            if "properties" in field:
+                both[word] = _union([known, field])
+            else:
+                both[word] = {"anyOf": [*_forms(known), *_forms(field)]}
+        made = {**made, "properties": both}
     return made
 
 

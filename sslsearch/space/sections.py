@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
+from sslsearch import registry
 from sslsearch.registry import Count, NonNegative, Positive, Ratio, Unit
 
 
@@ -23,6 +25,9 @@ class PartName:
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
 
 
 def _law(pattern: str, law: str) -> AfterValidator:
@@ -62,12 +67,10 @@ AUTO = Literal["auto"]
 class Columns(Section):
     """Which columns of a table hold what; what is left out is guessed from the schema."""
 
-    series: str | list[str] | None = Field(default=None, description="columns that hold the data")
     label: str | None = Field(default=None, description="column that holds the label")
     group: str | None = Field(default=None, description="column whose samples stay in one split")
     split: str | None = Field(default=None, description="column that says train or test")
     id: str | None = Field(default=None, description="column that names the sample")
-    time: str | None = Field(default=None, description="column that orders the steps of a series")
 
 
 class Data(Section):
@@ -76,22 +79,46 @@ class Data(Section):
     modality: Annotated[str, PartName("modality")] = Field(description="the kind of data")
     source: Source = Field(description="kind:place, as in parquet:my.parquet or aeon:OSULeaf")
     labels: Labels = Field(default="all", description="labels used: all, N per class, or P%")
-    normalise: Literal["per_series", "per_channel", "none"] = Field(
-        default="per_series", description="zero mean and unit deviation, over what"
-    )
     columns: Columns = Field(default=Columns(), description="which columns hold what")
     group: str | None = Field(default=None, description="column whose samples stay in one split")
     pool: Source | None = Field(
         default=None, description="a second, unlabelled source to pretrain on"
     )
-    unequal: Literal["pad", "resample"] = Field(
-        default="pad", description="samples of unequal length"
-    )
-    missing: Literal["mask", "interpolate"] = Field(default="mask", description="missing values")
     test: Annotated[float, Field(gt=0, lt=1), Unit("share of samples")] = Field(
         default=0.3, description="test split, where the source has none"
     )
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="seed of the splits")
+
+
+@cache
+def data_of(modality: str) -> type[Data]:
+    """`Data` with what a modality adds: its rules (its knobs) and the roles of its columns."""
+    part = registry.get("modality", modality)
+    roles = {
+        role: (kind | None, Field(default=None, description=said))
+        for role, (kind, said) in getattr(part.make, "columns", {}).items()
+    }
+    columns = _with(Columns, roles, (0, 4))
+    rules: dict[str, Any] = {
+        word: (info.annotation, info) for word, info in part.knobs.model_fields.items()
+    }
+    about = Field(default=columns(), description=Data.model_fields["columns"].description)
+    return _with(Data, {**rules, "columns": (columns, about)}, (3, 6))
+
+
+def _with(model: type[S], extra: dict[str, Any], at: tuple[int, int]) -> type[S]:
+    """The model and more fields: the first of them at place at[0], the others at at[1].
+
+    The order is the one in which recipes are written.
+    """
+    own: dict[str, Any] = {w: (i.annotation, i) for w, i in model.model_fields.items()}
+    new = [word for word in extra if word not in own]
+    words, (first, rest) = list(own), at
+    order = [*words[:first], *new[:1], *words[first:rest], *new[1:], *words[rest:]]
+    fields: dict[str, Any] = {word: extra.get(word, own.get(word)) for word in order}
+    # Not a subclass of the model: that would write its own fields last.
+    made = create_model(model.__name__, __base__=Section, __doc__=model.__doc__, **fields)
+    return cast(type[S], made)
 
 
 class Optim(Section):
