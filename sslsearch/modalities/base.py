@@ -34,11 +34,13 @@ class Modality(ABC):
         floors: the reference rows that a study of this modality runs.
         columns: the roles that columns of a source may play beside label, group, split and id:
             word in `data.columns` -> its type (str, or str | list[str]) and what it says.
+        drawn_as: how pictures show what `sketch` gives: `lines` over steps, or coloured `cells`.
     """
 
     default_encoder: str
     floors: tuple[str, ...]
     columns: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+    drawn_as: ClassVar[str] = "lines"
 
     @abstractmethod
     def read(
@@ -76,6 +78,21 @@ class Modality(ABC):
     @abstractmethod
     def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
         """The rows `index_B` of the tensor columns as a batch of its own memory."""
+
+    def plain(self, batch: Batch, spec: InputSpec) -> torch.Tensor:
+        """(B, D): the samples themselves as features, what the floor `raw` judges; 0 = not there.
+
+        Unless overridden, x as it stands.
+        """
+        plain_BD: torch.Tensor = batch.x.flatten(1)
+        return plain_BD
+
+    def sketch(self, batch: Batch, spec: InputSpec) -> np.ndarray:
+        """What pictures draw of the samples: (B, lines, steps), or (B, rows, columns) of cells.
+
+        nan is a gap. Unless overridden, x as it stands.
+        """
+        return np.asarray(batch.x)
 
     @abstractmethod
     def synthetic(self, n: int, seed: int) -> pa.Table:

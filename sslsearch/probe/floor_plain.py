@@ -1,6 +1,6 @@
-"""Floors without any learning: no feature at all, and the series itself.
+"""Floors without any learning: no feature at all, and the samples themselves.
 
-Shapes: B = samples of a batch, C = channels, T = time steps, N = samples, D = features.
+Shapes: N = samples, D = features.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sslsearch.probe.floors import FloorFeatures, Samples, batches, everything
+from sslsearch.probe.floors import FloorFeatures, Samples, everything, plain
 from sslsearch.registry import register
 
 
@@ -19,16 +19,7 @@ def majority(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) 
     return FloorFeatures(torch.ones(len(train.labelled), 1), torch.ones(len(test), 1))
 
 
-@register("floor", modality="timeseries")
+@register("floor")
 def raw(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) -> FloorFeatures:
-    """The series as the encoder gets it (normalised, 0 where not valid), step by step."""
-
-    def flat(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
-        return torch.cat(
-            [
-                torch.where(batch.valid[:, None], batch.x, torch.zeros_like(batch.x)).flatten(1)
-                for batch in batches(samples, index_N, torch.device("cpu"))
-            ]
-        )
-
-    return FloorFeatures(flat(train, train.labelled), flat(test, everything(test)))
+    """The samples themselves as the encoder gets them, in the form that their modality says."""
+    return FloorFeatures(plain(train, train.labelled), plain(test, everything(test)))

@@ -203,9 +203,11 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
     batch = study.train.batch(index, torch.device("cpu"))
     rng = torch.Generator().manual_seed(0)
-    views = [compose(batch, rng).x.numpy() for _ in range(SHEET_VIEWS)]
+    modality, spec = study.train.modality, study.train.spec
+    views = [modality.sketch(compose(batch, rng), spec) for _ in range(SHEET_VIEWS)]
     rows = [[view[i] for view in views] for i in range(len(batch))]
-    return pictures.contact_sheet(list(batch.x.numpy()), rows, study.folder / "views.png")
+    originals, path = list(modality.sketch(batch, spec)), study.folder / "views.png"
+    return pictures.contact_sheet(originals, rows, path, drawn_as=modality.drawn_as)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,10 +26,12 @@ def contact_sheet(
     path: Path,
     title: str = "What the pretext task is shown",
     names: Sequence[str] = (),
+    drawn_as: str = "lines",
 ) -> Path:
     """A row per sample: the original, then its views, on the original's scale.
 
-    A view's missing values (nan) leave a gap; `names` are written beside the rows.
+    A view's missing values (nan) leave a gap; `names` are written beside the rows. Samples are
+    drawn as `lines`, one for each channel, or as coloured `cells` between -1 and 1.
     """
     wide = 1 + max((len(row) for row in views), default=0)
     tall = max(1, len(samples))
@@ -38,6 +41,9 @@ def contact_sheet(
     for row, original in enumerate(samples):
         low, high = _limits(original)
         for column, x_CT in enumerate([original, *views[row]]):
+            if drawn_as == "cells":
+                _cells(grid[row, column], x_CT)
+                continue
             _panel(grid[row, column], x_CT, original=column == 0)
             grid[row, column].set_ylim(low, high)
         for column in range(1 + len(views[row]), wide):
@@ -48,7 +54,7 @@ def contact_sheet(
         heading = "original" if column == 0 else f"view {column}"
         grid[0, column].set_title(heading, fontsize=9, color=plots.INK)
     shown = max((x_CT.shape[0] for x_CT in samples), default=1)
-    if shown > CHANNELS:
+    if shown > CHANNELS and drawn_as == "lines":
         figure.supxlabel(f"first {CHANNELS} of {shown} channels", fontsize=8, color=plots.INK)
     return save(figure, path)
 
@@ -103,6 +109,13 @@ def _panel(axes: Axes, x_CT: Series, original: bool) -> None:
     axes.set_yticks([])
     axes.margins(x=0)
     axes.spines[:].set_color(plots.INK if original else "#DADCE0")
+
+
+def _cells(axes: Axes, x_RC: Series) -> None:
+    colours = matplotlib.colormaps["PuOr"].with_extremes(bad="#DADCE0")
+    axes.imshow(x_RC, aspect="auto", cmap=colours, vmin=-1, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def _limits(x_CT: Series) -> tuple[float, float]:
