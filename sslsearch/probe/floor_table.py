@@ -47,10 +47,12 @@ def boosting(
     *,
     trees: Annotated[Count, Unit("boosting rounds, at most")] = 100,
     lr: Annotated[Positive, Unit("shrinkage of each tree")] = 0.1,
+    leaf: Annotated[Count, Unit("rows of a leaf, at least")] = 20,
 ) -> FloorFeatures:
     """Gradient-boosted trees (scikit-learn's, with its defaults) on the same labels.
 
     Categories are split natively and missing cells go their own way: nothing is one-hot or filled.
+    A leaf need not have more than a tenth of the rows: else few labels would grow no tree at all.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -59,7 +61,11 @@ def boosting(
 
     def predict(x: NDArray[Any], y: NDArray[np.int64], new: NDArray[Any]) -> NDArray[np.float64]:
         model = HistGradientBoostingClassifier(
-            max_iter=trees, learning_rate=lr, categorical_features=codes, random_state=seed
+            max_iter=trees,
+            learning_rate=lr,
+            min_samples_leaf=max(1, min(leaf, len(x) // 10)),
+            categorical_features=codes,
+            random_state=seed,
         )
         proba: NDArray[np.float64] = model.fit(x, y).predict_proba(new)
         return proba

@@ -112,7 +112,7 @@ def _panel(axes: Axes, x_CT: Series, original: bool) -> None:
 
 
 def _cells(axes: Axes, x_RC: Series) -> None:
-    colours = matplotlib.colormaps["PuOr"].with_extremes(bad="#DADCE0")
+    colours = matplotlib.colormaps["PuOr"].with_extremes(bad="#81C995")
     axes.imshow(x_RC, aspect="auto", cmap=colours, vmin=-1, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -20,10 +20,14 @@ SMALL: dict[str, dict[str, Any]] = {  # knobs that only save time
     "cpc": {"context": 16},
 }
 MIX = {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}, "ts2vec": {"weight": 1.0}}}
-CHOICES = {name: {name: SMALL.get(name, {})} for name in registry.parts("pretext")} | {"mix": MIX}
+CHOICES = {
+    name: {name: SMALL.get(name, {})} for name in registry.parts("pretext", "timeseries")
+} | {"mix": MIX}
 LENGTH = 37
 
-each_encoder = pytest.mark.parametrize("encoder_name", sorted(registry.parts("encoder")))
+each_encoder = pytest.mark.parametrize(
+    "encoder_name", sorted(registry.parts("encoder", "timeseries"))
+)
 each_pretext = pytest.mark.parametrize("name", sorted(CHOICES))
 
 
