@@ -35,8 +35,9 @@ def fit_numbers(raw: pa.Table, normalise: str) -> tuple[list[Feature], list[str]
             continue
         feature: Feature = {"column": name, "part": part}
         if normalise == "quantile":
-            share = np.linspace(0, 1, min(QUANTILES, len(values)))
-            feature["quantiles"] = np.maximum.accumulate(np.quantile(values, share)).tolist()
+            # Observed values and none between them, so that values which repeat stay equal.
+            at = np.linspace(0, len(values) - 1, min(QUANTILES, len(values))).round().astype(int)
+            feature["quantiles"] = np.sort(values)[at].tolist()
         else:
             plain = normalise == "none"
             feature["mean"] = 0.0 if plain else float(values.mean())
