@@ -1,0 +1,169 @@
+"""Where self-supervision wins on tables and where boosting does: Adult and phoneme, 1 to 100 %.
+
+    python tests/benchmarks/tabular.py --data FOLDER --out ROWS.jsonl --set adult --share 1%
+    python tests/benchmarks/tabular.py --out ROWS.jsonl --table
+
+FOLDER holds adult.parquet (label `income`, with its split) and phoneme.parquet. Each recipe of the
+literature is pretrained on all training rows of a seed's pool (Adult: 10,000 of them, drawn anew by
+each seed; its test split whole) and judged as a study judges: logistic regression, its penalty
+cross-validated, on frozen features of the labelled rows. Lines that are in ROWS already are not run
+again, so that it can be run in slices. The last form prints ROWS as a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from sslsearch import registry
+from sslsearch.data.prepare import prepare
+from sslsearch.data.samples import Samples
+from sslsearch.probe.base import score_predictions
+from sslsearch.space import load
+from sslsearch.space.literature import FOLDER
+from sslsearch.train.embed import features
+from sslsearch.train.loop import Trial
+from sslsearch.values import Recipe
+
+CPU = torch.device("cpu")
+POOL = 10_000  # training rows of Adult that a seed sees
+SETS = {"adult": {"label": "income"}, "phoneme": {}}
+SHARES = ("1%", "10%", "100%")
+RECIPES = ("scarf", "vime", "subtab", "mae", "simclr", "vicreg", "latent_noise")
+FLOORS = ("majority", "logistic", "boosting", "untrained", "supervised")
+SEEN = 54_000
+
+
+def main() -> None:
+    args = _arguments().parse_args()
+    torch.set_num_threads(1)
+    known = {json.dumps(row["key"]) for row in _rows(args.out)}
+    if args.table:
+        print(table(_rows(args.out)))
+        return
+    until = time.monotonic() + args.seconds
+    for name in args.set:
+        for seed in range(args.seeds):
+            for share in args.share:
+                keys = [[name, share, who, seed] for who in args.who]
+                todo = [key for key in keys if json.dumps(key) not in known]
+                if todo:
+                    samples = draw(args.data, name, share, seed)
+                for key in todo:
+                    if time.monotonic() > until:
+                        return
+                    started = time.monotonic()
+                    accuracy = measure(key[2], *samples, seed)
+                    row = {"key": key, "accuracy": accuracy}
+                    row["seconds"] = round(time.monotonic() - started, 1)
+                    with args.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+                    print(row, flush=True)
+
+
+def draw(folder: Path, name: str, share: str, seed: int) -> tuple[Samples, Samples]:
+    """Training and test rows: the split (of Adult the pool), labels drawn by the seed."""
+    path = folder / f"{name}.parquet"
+    data: dict[str, Any] = {
+        "modality": "tabular",
+        "source": f"parquet:{path}",
+        "labels": "all" if share == "100%" else share,
+        "columns": SETS[name],
+        "seed": seed,
+    }
+    if name == "adult":
+        data["source"] = f"parquet:{_smaller(path, seed)}"
+    done = prepare(data, Path.cwd())
+    return Samples.from_table(done.train), Samples.from_table(done.test)
+
+
+def _smaller(path: Path, seed: int) -> Path:
+    """A copy with POOL training rows and the whole test split."""
+    table = pq.read_table(path)
+    split_N = np.array(table["split"].to_pylist())
+    train = np.random.default_rng(seed).permutation(np.flatnonzero(split_N == "train"))[:POOL]
+    rows = np.sort(np.concatenate([train, np.flatnonzero(split_N == "test")]))
+    to = Path("/tmp") / f"sslsearch-{path.stem}-{seed}.parquet"
+    pq.write_table(table.take(pa.array(rows)), to)
+    return to
+
+
+def measure(who: str, train: Samples, test: Samples, seed: int) -> float:
+    """Test accuracy of a recipe or a floor."""
+    labels = train.labels_N[train.labelled]
+    if who in FLOORS:
+        # `untrained` and `supervised` use the encoder of most recipes here.
+        encoder = {"table_resnet": {"depth": 2, "width": 192, "hidden": 2.0}}
+        made = registry.bind("floor", {who: {}})(train, test, seed, encoder)
+        if made.predicts:
+            classes = torch.unique(labels).tolist()
+            return _accuracy(np.asarray(made.test_ND, float), classes, test.labels_N)
+        left, right = made.train_ND, made.test_ND
+    else:
+        recipe = load(FOLDER / f"{who}_tabular.yaml").default()
+        recipe = Recipe({**recipe.body, "probe": {**recipe["probe"], "watch": []}})
+        trial = Trial(recipe, train, seed, CPU, [SEEN])
+        assert trial._train_to(trial.steps, [])
+        encoder = trial.objective.encoder
+        left = features(encoder, train, train.labelled, CPU)
+        right = features(encoder, test, torch.arange(len(test)), CPU)
+    fitted = registry.bind("probe", {"linear": {}})().final(left, labels)
+    return _accuracy(fitted.predict_proba(right), fitted.classes, test.labels_N)
+
+
+def _accuracy(proba_NK: Any, classes: list[int], labels_N: torch.Tensor) -> float:
+    return float(score_predictions(proba_NK, classes, labels_N).values["accuracy"])
+
+
+def table(rows: Iterator[dict[str, Any]]) -> str:
+    """Mean and standard deviation over seeds, in percent; the best of a column is bold."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        name, share, who, _ = row["key"]
+        found[name, share][who].append(100 * row["accuracy"])
+    cases = [(name, share) for name in SETS for share in SHARES if (name, share) in found]
+    best = {case: max(np.mean(runs) for runs in found[case].values()) for case in cases}
+    lines = [
+        "| | " + " | ".join(f"{name} {share}" for name, share in cases) + " |",
+        "|---" * (len(cases) + 1) + "|",
+    ]
+    for who in (*FLOORS, *RECIPES):
+        cells = []
+        for case in cases:
+            runs = found[case].get(who)
+            text = "" if not runs else f"{np.mean(runs):.1f} ± {np.std(runs):.1f}"
+            cells.append(f"**{text}**" if runs and np.mean(runs) == best[case] else text)
+        lines.append(f"| {who} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="the folder that holds the two files")
+    parser.add_argument("--out", type=Path, required=True, help="where lines are added")
+    parser.add_argument("--set", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--share", nargs="+", default=list(SHARES), choices=SHARES)
+    parser.add_argument("--who", nargs="+", default=[*FLOORS, *RECIPES])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=240.0, help="begin nothing after")
+    parser.add_argument("--table", action="store_true", help="print what was measured")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
