@@ -28,10 +28,8 @@ def cells_of(
 ) -> pa.Table:
     """A table as read -> raw. `columns` maps the common roles, and kinds to columns they hold."""
     roles = common_roles(table.column_names, columns, where, unlabelled)
-    said = _said(table.column_names, columns, where)
+    said = _said(table.column_names, columns, where, unlabelled)
     taken = {*roles.values(), *(name for name, kind in said.items() if kind == "ignore")}
-    if unlabelled:  # a pool may hold a column that is another role's elsewhere
-        taken |= {str(columns[role]) for role in ("label", "group", "split") if columns.get(role)}
     names = sorted(name for name in table.column_names if name not in taken)
     if not names:
         raise ValueError(f"{where}: no column is left to learn from; all play another role")
@@ -98,12 +96,16 @@ def _cast(array: pa.Array, to: pa.DataType, where: str, what: str, instead: str)
         ) from error
 
 
-def _said(names: list[str], columns: Mapping[str, Any], where: str) -> dict[str, str]:
-    """Column -> the kind that the user says, or `ignore`."""
+def _said(
+    names: list[str], columns: Mapping[str, Any], where: str, unlabelled: bool
+) -> dict[str, str]:
+    """Column -> the kind that the user says, or `ignore`; a pool need not have what is ignored."""
     said: dict[str, str] = {}
     for kind in (*KINDS, "ignore"):
         wanted = columns.get(kind) or []
         for name in [wanted] if isinstance(wanted, str) else wanted:
+            if kind == "ignore" and unlabelled and name not in names:
+                continue
             if name in said:
                 raise ValueError(f"data.columns: {name!r} is both {said[name]} and {kind}")
             said[column(names, kind, name, where)] = kind
