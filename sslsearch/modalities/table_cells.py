@@ -34,17 +34,21 @@ def cells_of(
     if not names:
         raise ValueError(f"{where}: no column is left to learn from; all play another role")
     cells = {name: _plain(table[name], name, where) for name in names}
-    kinds = {name: said.get(name) or _kind(cells[name]) for name in names}
-    for name, kind in kinds.items():
+    told = {name: said[name] for name in names if name in said}
+    for name, kind in told.items():
         as_kind(cells[name], kind, f"{where}: column {name!r}")
     struct = pa.StructArray.from_arrays(list(cells.values()), names)
-    raw = pa.table({"cells": struct}, metadata={"kinds": json.dumps(kinds)})
+    types = {name: str(array.type) for name, array in cells.items()}
+    metadata = {"types": json.dumps(types), "kinds": json.dumps(told)}
+    raw = pa.table({"cells": struct}, metadata=metadata)
     return with_roles(raw, table, roles).replace_schema_metadata(raw.schema.metadata)
 
 
 def kinds_of(raw: pa.Table) -> dict[str, str]:
-    kinds: dict[str, str] = json.loads(raw.schema.metadata[b"kinds"])
-    return kinds
+    """Column -> numeric, categorical, boolean or date: as the user says, else as the rows look."""
+    told = json.loads(raw.schema.metadata[b"kinds"])
+    names = [field.name for field in raw.schema.field("cells").type]
+    return {name: told.get(name) or _kind(cell(raw, name)) for name in names}
 
 
 def cell(raw: pa.Table, name: str) -> pa.Array:

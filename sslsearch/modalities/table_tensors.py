@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sslsearch.modalities.table_cells import as_kind, cell, kinds_of
+from sslsearch.modalities.table_cells import as_kind, cell
 
 QUANTILES = 1_000  # at most, as scikit-learn's QuantileTransformer keeps
 DAY = 86_400e6  # microseconds
@@ -24,10 +24,12 @@ FLAT = 1e-12
 Feature = dict[str, Any]
 
 
-def fit_numbers(raw: pa.Table, normalise: str) -> tuple[list[Feature], list[str]]:
+def fit_numbers(
+    raw: pa.Table, kinds: Mapping[str, str], normalise: str
+) -> tuple[list[Feature], list[str]]:
     """How each number is scaled; the columns that never vary, which are left out."""
     features, flat = [], []
-    for name, part in _parts(raw, ("numeric", "date"), {"date": ("days",)}):
+    for name, part in _parts(kinds, ("numeric", "date"), {"date": ("days",)}):
         values = number(raw, name, part)
         values = values[~np.isnan(values)]
         if not len(values) or np.ptp(values) <= FLAT * np.abs(values).max():
@@ -47,13 +49,13 @@ def fit_numbers(raw: pa.Table, normalise: str) -> tuple[list[Feature], list[str]
 
 
 def fit_categories(
-    raw: pa.Table, most: int, least: int
+    raw: pa.Table, kinds: Mapping[str, str], most: int, least: int
 ) -> tuple[list[Feature], list[str], list[str]]:
     """The levels of each category by falling count; what never varies; and notes on the rest."""
     features, flat, notes = [], [], []
     split = {"date": ("month", "weekday")}
-    for name, part in _parts(raw, ("categorical", "boolean", "date"), split):
-        text = category(raw, name, part)
+    for name, part in _parts(kinds, ("categorical", "boolean", "date"), split):
+        text = category(raw, name, part, kinds[name])
         counts = Counter(text.drop_null().to_pylist())
         ranked = sorted(counts, key=lambda level: (-counts[level], level))
         levels = [level for level in ranked if counts[level] >= least][:most]
@@ -71,10 +73,10 @@ def fit_categories(
 
 
 def _parts(
-    raw: pa.Table, kinds: tuple[str, ...], split: Mapping[str, tuple[str, ...]]
+    kinds: Mapping[str, str], wanted: tuple[str, ...], split: Mapping[str, tuple[str, ...]]
 ) -> list[tuple[str, str]]:
     """(column, part) of all columns of these kinds: a date has several parts."""
-    found = [(name, kind) for name, kind in kinds_of(raw).items() if kind in kinds]
+    found = [(name, kind) for name, kind in kinds.items() if kind in wanted]
     return [(name, part) for name, kind in found for part in split.get(kind, ("value",))]
 
 
@@ -87,12 +89,11 @@ def number(raw: pa.Table, name: str, part: str) -> np.ndarray:
     return np.asarray(pc.cast(moments, pa.float64()).to_numpy(zero_copy_only=False)) / DAY
 
 
-def category(raw: pa.Table, name: str, part: str, kind: str = "") -> pa.Array:
+def category(raw: pa.Table, name: str, part: str, kind: str) -> pa.Array:
     """Text, null = missing; of a date its month or weekday (1 = January, Monday)."""
     where = f"column {name!r}"
     if part == "value":
-        known = kind or kinds_of(raw).get(name, "categorical")
-        return as_kind(cell(raw, name), known, where)
+        return as_kind(cell(raw, name), kind, where)
     moments = as_kind(cell(raw, name), "date", where)
     found = pc.month(moments) if part == "month" else pc.day_of_week(moments, count_from_zero=False)
     return pc.cast(found, pa.string())

@@ -98,10 +98,10 @@ class Tabular(Modality):
         return np.asarray(present(raw).any(axis=1))
 
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
-        rules = self.rules
-        numbers, flat = fit_numbers(train, str(rules["normalise"]))
+        rules, kinds = self.rules, kinds_of(train)
+        numbers, flat = fit_numbers(train, kinds, str(rules["normalise"]))
         categories, single, notes = fit_categories(
-            train, int(rules["max_categories"]), int(rules["min_count"])
+            train, kinds, int(rules["max_categories"]), int(rules["min_count"])
         )
         if not numbers and not categories:
             raise ValueError("data: every column holds one value only; there is nothing to learn")
@@ -114,7 +114,7 @@ class Tabular(Modality):
         return {
             "modality": "tabular",
             "rules": rules,
-            "kinds": {name: kind for name, kind in kinds_of(train).items() if name in used},
+            "kinds": {name: kind for name, kind in kinds.items() if name in used},
             "numbers": numbers,
             "categories": categories,
             "notes": notes,

@@ -234,13 +234,20 @@ def test_a_new_file_whose_columns_look_otherwise_is_read_as_training_was(tmp_pat
 
 
 def test_a_second_pool_whose_columns_stand_in_another_order(tmp_path: Path) -> None:
-    own = pa.table({"a": [1.5, 2.0] * 10, "b": ["u", "v"] * 10, "label": ["p", "q"] * 10})
-    more = pa.table({"b": ["v", "w"], "a": [3.5, 4.0]})
+    """… and look otherwise: of 0 and 1 the pool has only one, and it has no label."""
+    own = pa.table(
+        {"a": [1.5, 2.0] * 10, "b": ["u", "v"] * 10, "c": [0, 1] * 10, "label": ["p", "q"] * 10}
+    )
+    more = pa.table({"c": [1, 1], "b": ["v", "w"], "a": [3.5, 4.0]})
     pq.write_table(own, tmp_path / "own.parquet")
     pq.write_table(more, tmp_path / "more.parquet")
     data = {"modality": "tabular", "source": "parquet:own.parquet", "pool": "parquet:more.parquet"}
     done = prepare(data, tmp_path)
     assert done.summary["pool"] == 14 + 2
+    assert done.preprocess["kinds"]["c"] == "boolean"
+    large = prepare(data, tmp_path, tmp_path / "files", memory=1)  # one that does not fit
+    ours, theirs = (Samples.from_table(d.train) for d in (done, large))
+    assert all(torch.equal(ours.columns[name], theirs.columns[name]) for name in ours.columns)
 
 
 def test_the_floor_raw_sees_no_more_than_an_encoder() -> None:
