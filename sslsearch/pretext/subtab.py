@@ -63,18 +63,24 @@ class SubTab(Pretext):
         batch = views[0]
         noisy = corrupted(batch, rng, self.p)[0] if self.p else batch
         assert isinstance(self.hidden_SF, torch.Tensor)
-        restored, projected = [], []
-        for hidden_F in self.hidden_SF:
-            h_BD = encoder(noisy, (hidden_F & noisy.valid)[:, None]).pooled_BD
-            restored.append(row_restoration(encoder, self.decoder(h_BD), batch))
-            projected.append(self.projector(h_BD))
+        subsets = len(self.hidden_SF)  # all of them in one pass, one below the other
+        hidden_BF = self.hidden_SF.repeat_interleave(len(batch), 0)
+        rows = repeated(noisy, subsets)
+        h_BD = encoder(rows, (hidden_BF & rows.valid)[:, None]).pooled_BD
+        values = row_restoration(encoder, self.decoder(h_BD), repeated(batch, subsets))
+        projected = self.projector(h_BD).chunk(subsets)
         pairs = list(combinations(projected, 2))
-        values = torch.stack(restored).mean()
         contrast = torch.stack([nt_xent(a, b, self.temperature) for a, b in pairs]).mean()
         apart = torch.stack([distance(a, b) for a, b in pairs]).mean()
         parts = {"values": values, "contrast": contrast, "distance": apart}
         said = {name: part.detach() for name, part in parts.items()}
         return Loss(values + contrast + apart, said | {"spread": spread(projected[0])})
+
+
+def repeated(batch: Batch, times: int) -> Batch:
+    """The batch, `times` times one below the other."""
+    x = {name: values.repeat(times, 1) for name, values in batch.x.items()}
+    return Batch(x, batch.valid.repeat(times, 1), batch.index.repeat(times))
 
 
 def windows(columns: int, subsets: int, overlap: float) -> torch.Tensor:

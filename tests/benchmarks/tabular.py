@@ -57,15 +57,16 @@ def main() -> None:
     until = time.monotonic() + args.seconds
     for seed in range(args.seeds):
         for name in args.set:
-            cases = {share: draw(args.data, name, share, seed) for share in SHARES}
+            cases: list[Case] = []
             for who in args.who:
                 keys = {share: [name, share, who, seed] for share in SHARES}
                 if all(json.dumps(key) in known for key in keys.values()):
                     continue
                 if time.monotonic() > until:
                     return
+                cases = cases or [draw(args.data, name, share, seed) for share in SHARES]
                 started = time.monotonic()
-                found = dict(zip(SHARES, measure(who, list(cases.values()), seed), strict=True))
+                found = dict(zip(SHARES, measure(who, cases, seed), strict=True))
                 rows = [{"key": key, "accuracy": found[share]} for share, key in keys.items()]
                 with args.out.open("a", encoding="utf-8") as file:
                     file.writelines(json.dumps(row) + "\n" for row in rows)
