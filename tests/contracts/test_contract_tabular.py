@@ -1,7 +1,4 @@
-"""What every part for tables must keep to, read off the registry: encoders, corruptions, pretexts.
-
-Shapes: B = rows, F = columns (4 numbers, then 3 categories), N = tokens = F.
-"""
+"""What every part for tables must keep to, read off the registry (B rows, F columns = N tokens)."""
 
 from __future__ import annotations
 
@@ -139,8 +136,8 @@ class TestEncoders:
         for i in range(len(batch)):
             x = {k: v[i : i + 1] for k, v in batch.x.items()}
             alone = encoder(Batch(x, batch.valid[i : i + 1], batch.index[i : i + 1]))
-            parts = (whole.tokens_BND, whole.pooled_BD, whole.valid_BN)
-            assert_same(alone, Encoded(*(p[i : i + 1] for p in parts)), tolerance=2e-5)
+            mine = Encoded(*(part[i : i + 1] for part in vars(whole).values()))
+            assert_same(alone, mine, tolerance=2e-5)
 
     def test_every_weight_learns_and_no_batch_statistics(self, encoder: Encoder) -> None:
         batch = rows(B=64)
@@ -170,8 +167,8 @@ class TestEncoders:
         x = {"number": torch.randn(5, numbers), "code": torch.zeros(5, len(levels)).long()}
         batch = Batch(x, torch.ones(5, numbers + len(levels)) > 0, torch.arange(5))
         assert encoder(batch).pooled_BD.isfinite().all()
-        restored = torch.randn(5, numbers + len(levels), encoder.restored_width)
-        assert encoder.restoration_error(restored, encoder.patchify(batch)).isfinite().all()
+        restored_BNX = torch.randn(*batch.valid.shape, encoder.restored_width)
+        assert encoder.restoration_error(restored_BNX, encoder.patchify(batch)).isfinite().all()
 
 
 class TestCorruptions:
@@ -196,26 +193,9 @@ class TestCorruptions:
             assert view.valid.any(1).all(), "a row is never left with nothing"
 
     @every_augment
-    def test_each_row_is_drawn_apart_and_anew(self, part: Part) -> None:
-        one = rows(1)
-        x = {k: v.expand(16, -1) for k, v in one.x.items()}
-        batch = Batch(x, one.valid.expand(16, -1), torch.arange(16))
-        mixed = rows(16)
-        rng = torch.Generator().manual_seed(0)
-        assert not same(part.bind({})(mixed, rng), part.bind({})(mixed, rng))
-        if "gaussian" in part.name or part.name in ("cell_mask", "feature_dropout"):
-            view = self.run(part, batch)
-            cells = torch.cat([view.x["number"], view.x["code"], view.valid], 1)
-            assert len(torch.unique(cells, dim=0)) > 1
-
-    @every_augment
-    def test_numbers_and_categories_are_both_touched_or_said(self, part: Part) -> None:
-        batch = rows(64)
-        view = self.run(part, batch)
-        moved = {k: not torch.equal(view.x[k], batch.x[k]) for k in batch.x}
-        dropped = not torch.equal(view.valid, batch.valid)
-        assert moved["number"] or dropped
-        assert moved["code"] or dropped or "numbers" in part.summary
+    def test_each_view_is_drawn_anew(self, part: Part) -> None:
+        batch, rng = rows(16), torch.Generator().manual_seed(0)
+        assert not same(part.bind({})(batch, rng), part.bind({})(batch, rng))
 
     @pytest.mark.parametrize(("name", "knob", "value"), IDENTITIES)
     def test_identity_knob_changes_nothing(self, name: str, knob: str, value: Any) -> None:
@@ -269,7 +249,6 @@ class TestPretexts:
         assert all(part.isfinite() and not part.requires_grad for part in loss.parts.values())
         loss.total.backward()
         grads = [p.grad for p in encoder.parameters() if p.grad is not None]
-        assert all(grad.isfinite().all() for grad in grads)
         assert any(grad.any() for grad in grads) == trains({name: {}})
         if not trains({name: {}}):
             return
