@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -209,6 +210,12 @@ def pixels(axes: Axes, x_CHW: NDArray[np.float32]) -> None:
     """An image of values in 0..1: grey with one channel, the first three as colours with more."""
     colours = x_CHW[:3].transpose(1, 2, 0) if len(x_CHW) >= 3 else x_CHW[0]
     axes.imshow(np.clip(colours, 0.0, 1.0), cmap="gray", vmin=0.0, vmax=1.0)
+
+
+def cells(axes: Axes, x_RC: NDArray[np.float32]) -> None:
+    """Coloured cells between -1 and 1; missing ones (nan) have a colour of their own."""
+    colours = matplotlib.colormaps["PuOr"].with_extremes(bad="#81C995")
+    axes.imshow(x_RC, aspect="auto", cmap=colours, vmin=-1, vmax=1, interpolation="nearest")
 
 
 def _limits(x_CT: NDArray[np.float32]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ class InputSpec:
     """
 
     modality: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, Any]
     statistics: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,26 +19,27 @@ LEAST = 2  # valid steps that a view must keep to say anything of its sample
 class Compose:
     """The augmentations `{name: {knobs}, …}` of a recipe, applied in the order written.
 
-    Those with the trait `moves_time` take the validity of the steps with them.
+    Those with the trait `moves_time` take the validity of the steps with them; those with the
+    trait `of_batch` take and give the whole Batch, because they change what is valid too.
     """
 
     def __init__(self, augment: Mapping[str, Mapping[str, Any]] | None) -> None:
         self.steps = []
         for name, knobs in (augment or {}).items():
             part = registry.get("augment", name)
-            self.steps.append((part.bind(dict(knobs or {})), "moves_time" in part.traits))
+            self.steps.append((part.bind(dict(knobs or {})), part.traits))
 
     def __call__(self, batch: Batch, rng: torch.Generator) -> Batch:
         if not self.steps:
             return batch
-        x, valid = batch.x, batch.valid
-        gaps = not bool(valid.all())
-        for augment, moves_time in self.steps:
-            if moves_time and gaps:
-                x, valid = _move_both(augment, x, valid, rng)
+        view, gaps = batch, not bool(batch.valid.all())
+        for augment, traits in self.steps:
+            if "of_batch" in traits:
+                view = augment(view, rng)
+            elif "moves_time" in traits and gaps:
+                view = view.with_x(*_move_both(augment, view.x, view.valid, rng))
             else:
-                x = augment(x, rng)
-        view = batch.with_x(x, valid)
+                view = view.with_x(augment(view.x, rng))
         return _settle(view, batch) if gaps and _is_series(view) else view
 
 

@@ -49,6 +49,19 @@ class Encoder(nn.Module, ABC):
     def patchify(self, batch: Batch) -> torch.Tensor:
         """patch_BCNP: the raw input under each token, what masked reconstruction must restore."""
 
+    @property
+    def restored_width(self) -> int:
+        """X: how many numbers a decoder must give for one token, to restore it in all channels."""
+        return self.channels * self.patch_width
+
+    def restoration_error(
+        self, restored_BNX: torch.Tensor, target_BCNP: torch.Tensor
+    ) -> torch.Tensor:
+        """error_BCNP: how far a decoder's numbers are from patchify's; squared error by default."""
+        B, N, _ = restored_BNX.shape
+        restored_BCNP = restored_BNX.reshape(B, N, -1, self.patch_width).transpose(1, 2)
+        return (restored_BCNP.float() - target_BCNP).square()
+
     def patch_valid(self, batch: Batch) -> torch.Tensor:
         """valid_BCNP, bool: which numbers of patchify are real; whole tokens unless overridden."""
         valid_BCN = self.token_valid(batch)

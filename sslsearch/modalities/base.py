@@ -108,11 +108,11 @@ class Modality(ABC):
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """n raw, labelled samples whose classes can be learnt in seconds."""
 
-    def flat(self, batch: Batch) -> torch.Tensor:
+    def flat(self, batch: Batch, spec: InputSpec) -> torch.Tensor:
         """(B, D): the samples as an encoder gets them, laid flat: features without any learning."""
         return cast(torch.Tensor, batch.x).flatten(1)
 
-    def pictured(self, batch: Batch, original: Batch) -> list[np.ndarray]:
+    def pictured(self, batch: Batch, original: Batch, spec: InputSpec) -> list[np.ndarray]:
         """What `panel` is given of each sample; `original` is what a view was made of."""
         return list(cast(torch.Tensor, batch.x).numpy())
 

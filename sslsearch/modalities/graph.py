@@ -156,7 +156,7 @@ class GraphModality(Modality):
         valid_B1 = torch.ones((len(index_B), 1), dtype=torch.bool, device=index_B.device)
         return Batch(x=pack(columns, index_B), valid=valid_B1, index=index_B)
 
-    def flat(self, batch: Batch) -> torch.Tensor:
+    def flat(self, batch: Batch, spec: InputSpec) -> torch.Tensor:
         """A node's features; of a graph their sum over nodes, and how many nodes and edges."""
         graph: Graph = batch.x
         if graph.sample_B is not None:
@@ -166,7 +166,7 @@ class GraphModality(Modality):
         total_GF = total_GF.index_add(0, graph.graph_V, graph.x_VF)
         return torch.cat([torch.stack([graph.nodes_G, edges_G], 1).float(), total_GF], 1)
 
-    def pictured(self, batch: Batch, original: Batch) -> list[np.ndarray]:
+    def pictured(self, batch: Batch, original: Batch, spec: InputSpec) -> list[np.ndarray]:
         return graph_picture.drawings(batch.x, original.x)
 
     def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:

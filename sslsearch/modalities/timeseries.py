@@ -45,6 +45,10 @@ class TimeSeries(Modality):
     }
     default_encoder = "conv1d"
     floors = ("majority", "raw", "untrained", "multirocket", "supervised")
+    columns: ClassVar[dict[str, tuple[Any, str]]] = {
+        "series": (str | list[str], "columns that hold the data"),
+        "time": (str, "column that orders the steps of a series"),
+    }
 
     def __init__(
         self,
@@ -178,7 +182,7 @@ class TimeSeries(Modality):
         valid_BT = columns["valid"].index_select(0, index_B).view(torch.bool)
         return Batch(x=columns["x"].index_select(0, index_B), valid=valid_BT, index=index_B)
 
-    def flat(self, batch: Batch) -> torch.Tensor:
+    def flat(self, batch: Batch, spec: InputSpec) -> torch.Tensor:
         return torch.where(batch.valid[:, None], batch.x, torch.zeros_like(batch.x)).flatten(1)
 
     def panel(self, axes: Any, x: np.ndarray, original: np.ndarray) -> None:

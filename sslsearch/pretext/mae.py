@@ -8,6 +8,7 @@ width. hidden: True = the encoder must not see it and the decoder must restore i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -59,7 +60,7 @@ class MAE(Pretext):
             Block(decoder_width, heads=decoder_width // 16) for _ in range(decoder_depth)
         )
         self.norm = nn.LayerNorm(decoder_width)
-        self.restore = nn.Linear(decoder_width, encoder.channels * encoder.patch_width)
+        self.restore = nn.Linear(decoder_width, encoder.restored_width)
 
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         batch = views[0]
@@ -70,10 +71,13 @@ class MAE(Pretext):
             encoder(batch, hidden_BCN), valid_BCN, encoder.positions(batch, self.width)
         )
         patch_BCNP, real_BCNP = encoder.patchify(batch), encoder.patch_valid(batch)
-        B, N, _ = restored_BNX.shape
-        restored_BCNP = restored_BNX.reshape(B, N, -1, encoder.patch_width).transpose(1, 2)
         total = restoration(
-            restored_BCNP, patch_BCNP, real_BCNP, hidden_BCN, normalise=self.normalise
+            restored_BNX,
+            patch_BCNP,
+            real_BCNP,
+            hidden_BCN,
+            normalise=self.normalise,
+            error=encoder.restoration_error,
         )
         share = global_mean(hidden_BCN.sum().float(), valid_BCN.sum())
         return Loss(total, {"restoration": total.detach(), "hidden_share": share})
@@ -93,26 +97,30 @@ class MAE(Pretext):
         return restored_BNX
 
 
+def _squared(restored_BCNP: torch.Tensor, target_BCNP: torch.Tensor) -> torch.Tensor:
+    return (restored_BCNP.float() - target_BCNP).square()
+
+
 def restoration(
-    restored_BCNP: torch.Tensor,
+    restored: torch.Tensor,
     patch_BCNP: torch.Tensor,
     real_BCNP: torch.Tensor,
     hidden_BCN: torch.Tensor,
     *,
     normalise: bool = False,
-    absolute: bool = False,
+    error: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _squared,
 ) -> torch.Tensor:
-    """Mean squared (or absolute) error over the hidden, real numbers of the global batch.
+    """Mean error over the hidden, real numbers of the global batch; 0 if there are none.
 
-    0 if there are none.
+    `error` compares what was restored, in the form that it takes, with target_BCNP, number by
+    number: the squared error, or what the encoder says (`Encoder.restoration_error`).
     """
     with full_precision(patch_BCNP.device):
         target_BCNP = patch_BCNP.float()
         if normalise:
             target_BCNP = _normalised(target_BCNP, real_BCNP)
         counts_BCNP = real_BCNP & hidden_BCN[..., None]
-        error_BCNP = restored_BCNP.float() - target_BCNP
-        error_BCNP = (error_BCNP.abs() if absolute else error_BCNP.square()) * counts_BCNP
+        error_BCNP = error(restored, target_BCNP) * counts_BCNP
         return global_mean(error_BCNP.sum(), counts_BCNP.sum())
 
 

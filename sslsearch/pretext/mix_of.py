@@ -31,6 +31,7 @@ class Mix(Pretext):
         self.members = nn.ModuleDict(members)
         self.weights = {name: weights[name] / total for name in members}
         self.views = max(member.views for member in members.values())
+        self.clean = min(member.clean for member in members.values())  # one sees no more than all
 
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         terms: list[torch.Tensor] = []

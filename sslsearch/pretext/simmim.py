@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
-from sslsearch import registry
 from sslsearch.distributed import draw, global_mean
 from sslsearch.encoders.base import Encoder
+from sslsearch.masking.build import build as masking_of
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.mae import restoration
 from sslsearch.registry import MaskingSlot, register
@@ -36,16 +36,21 @@ class SimMIM(Pretext):
 
     def __init__(self, encoder: Encoder, *, masking: MaskingSlot = RANDOM_06) -> None:
         super().__init__()
-        self.mask = registry.bind("masking", masking)
+        self.mask = masking_of(masking)
         self.restore = nn.Linear(encoder.width, encoder.channels * encoder.patch_width)
 
     def loss(self, encoder: Encoder, views: list[Batch], rng: Generator) -> Loss:
         batch = views[0]
         valid_BCN = encoder.token_valid(batch)
-        hidden_BCN = draw(lambda valid: self.mask(valid, rng), valid_BCN) & valid_BCN
+        grid = encoder.grid(batch)
+        hidden_BCN = draw(lambda valid: self.mask(valid, rng, grid), valid_BCN) & valid_BCN
         restored_BNX = self.restore(encoder(batch, hidden_BCN).tokens_BND)
         patch_BCNP, real_BCNP = encoder.patchify(batch), encoder.patch_valid(batch)
         restored_BCNP = restored_BNX.unflatten(2, (-1, encoder.patch_width)).transpose(1, 2)
-        total = restoration(restored_BCNP, patch_BCNP, real_BCNP, hidden_BCN, absolute=True)
+        total = restoration(restored_BCNP, patch_BCNP, real_BCNP, hidden_BCN, error=_absolute)
         share = global_mean(hidden_BCN.sum().float(), valid_BCN.sum())
         return Loss(total, {"restoration": total.detach(), "hidden_share": share})
+
+
+def _absolute(restored_BCNP: Tensor, target_BCNP: Tensor) -> Tensor:
+    return (restored_BCNP.float() - target_BCNP).abs()

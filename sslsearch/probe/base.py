@@ -6,6 +6,7 @@ Shapes: N = labelled samples, D = features, K = classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,16 +41,8 @@ class FittedProbe(ABC):
 
         `r2` is 1 - squared error of the probabilities / that of the labels' own shares.
         """
-        labels = as_labels(labels_N)
         proba_NK = self.predict_proba(features_ND)
-        classes = np.union1d(self.classes, labels)
-        code_N = np.searchsorted(classes, labels)
-        all_NK = np.zeros((len(labels), len(classes)))
-        all_NK[:, np.searchsorted(classes, self.classes)] = proba_NK
-        target_NK = np.eye(len(classes))[code_N]
-        error_N = ((target_NK - all_NK) ** 2).sum(1)
-        groups = None if groups_N is None else np.asarray(groups_N)
-        return judge(all_NK, code_N, error_N, groups, {**self.settings, "cv": "held out"})
+        return score_predictions(proba_NK, self.classes, labels_N, groups_N, self.settings)
 
     @staticmethod
     def from_dict(saved: dict[str, Any]) -> FittedProbe:
@@ -93,6 +86,25 @@ def rung_scores(
         return probe.rung(features_ND, labels_N, groups_N)
     fitted = probe.final(features_ND[~judging_N], labels_N[~judging_N])
     return fitted.score(features_ND[judging_N], labels_N[judging_N])
+
+
+def score_predictions(
+    proba_NK: FloatArray,
+    known: Sequence[int],
+    labels_N: Rows,
+    groups_N: ArrayLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Scores:
+    """Scores of probabilities (N, K), whose column k is of the class known[k] (sorted)."""
+    labels = as_labels(labels_N)
+    classes = np.union1d(known, labels)
+    code_N = np.searchsorted(classes, labels)
+    all_NK = np.zeros((len(labels), len(classes)))
+    all_NK[:, np.searchsorted(classes, known)] = proba_NK
+    target_NK = np.eye(len(classes))[code_N]
+    error_N = ((target_NK - all_NK) ** 2).sum(1)
+    groups = None if groups_N is None else np.asarray(groups_N)
+    return judge(all_NK, code_N, error_N, groups, {**(settings or {}), "cv": "held out"})
 
 
 def as_features(features_ND: Rows) -> NDArray[Any]:

@@ -30,7 +30,9 @@ def propagated(
 
     def rows(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
         taken = batches(samples, index_N, torch.device("cpu"))
-        return torch.cat([samples.modality.flat(_propagated(b, steps)) for b in taken])
+        return torch.cat(
+            [samples.modality.flat(_propagated(b, steps), samples.spec) for b in taken]
+        )
 
     return FloorFeatures(rows(train, train.labelled), rows(test, everything(test)))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sslsearch.probe.floors import FloorFeatures, Samples, batches, everything
+from sslsearch.probe.floors import FloorFeatures, Samples, everything, flat
 from sslsearch.registry import register
 
 
@@ -21,10 +21,5 @@ def majority(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) 
 
 @register("floor")
 def raw(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) -> FloorFeatures:
-    """The samples as the encoder gets them, number by number."""
-
-    def flat(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
-        on = torch.device("cpu")
-        return torch.cat([samples.modality.flat(b) for b in batches(samples, index_N, on)])
-
+    """The samples as the encoder gets them, in the form that their modality says."""
     return FloorFeatures(flat(train, train.labelled), flat(test, everything(test)))

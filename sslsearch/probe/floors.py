@@ -1,9 +1,10 @@
-"""The contract of a floor: what SSL must beat. A floor only turns samples into features.
+"""The contract of a floor: what SSL must beat. A floor turns samples into features, or predicts.
 
 It is built as `f(train, test, seed, encoder, *, knobs) -> FloorFeatures` and registered with
 `@register("floor", modality=…)`. `encoder` is the space's usual encoder as `{name: {knob: value}}`.
 The caller judges all floors with the probe that judges the trials: `rung` on the labelled training
-rows, `final` for the test rows. A floor never sees a test label: `test` comes without any.
+rows, `final` for the test rows; predictions are scored as they stand. A floor never sees a test
+label: `test` comes without any.
 
 Shapes: N = samples, B = samples of a batch, C = channels, T = time steps, D = features.
 """
@@ -29,10 +30,13 @@ class Samples(Protocol):
     def spec(self) -> InputSpec: ...
 
     @property
-    def modality(self) -> Any: ...  # that of the spec
+    def labels_N(self) -> torch.Tensor: ...  # int64, -1 = unlabelled
 
     @property
-    def labels_N(self) -> torch.Tensor: ...  # int64, -1 = unlabelled
+    def groups_N(self) -> torch.Tensor | None: ...
+
+    @property
+    def modality(self) -> Any: ...
 
     @property
     def labelled(self) -> torch.Tensor: ...  # places of the labelled samples
@@ -54,11 +58,14 @@ class FloorFeatures:
         test_ND: one row per test sample.
         sees_labels: the features were learnt from the training labels, so no cross-validation of
             a probe on them is a fair score: only the test rows are.
+        predicts: the features are probabilities, one column for each labelled class, sorted: of
+            the training rows as predicted by models that were not fitted on them.
     """
 
     train_ND: torch.Tensor
     test_ND: torch.Tensor
     sees_labels: bool = False
+    predicts: bool = False
 
 
 def device() -> torch.device:
@@ -72,6 +79,12 @@ def batches(samples: Samples, index_N: torch.Tensor, on: torch.device) -> Iterat
 
 def everything(samples: Samples) -> torch.Tensor:
     return torch.arange(len(samples))
+
+
+def flat(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
+    """The samples themselves as features: the rows of index_N, on the CPU."""
+    parts = batches(samples, index_N, torch.device("cpu"))
+    return torch.cat([samples.modality.flat(batch, samples.spec) for batch in parts])
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import score_predictions
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
@@ -50,6 +51,8 @@ class Contender:
         runs: run name -> file with `train` and `test` features.
         scores: cross-validated selection scores on the training labels, one for each run; empty
             for what was fitted on those labels and so has no honest one.
+        predicts: those features are probabilities of the labelled classes, sorted: no probe is
+            fitted on them.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Contender:
     recipe: Recipe | None
     runs: dict[str, Path]
     scores: tuple[float, ...] = ()
+    predicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,14 @@ def open_test(
         test, samples = [], []
         for path in contender.runs.values():
             features = read(path)
-            fitted = judge.final(features["train"][fits], train_labels)
-            test.append(fitted.score(features["test"], test_labels).values[metric])
-            proba_NK = np.asarray(fitted.predict_proba(features["test"]))
+            if contender.predicts:
+                classes = np.unique(train.labels_N[train.labelled].numpy()).tolist()
+                proba_NK = np.asarray(features["test"], np.float64)
+            else:
+                fitted = judge.final(features["train"][fits], train_labels)
+                classes = fitted.classes
+                proba_NK = np.asarray(fitted.predict_proba(features["test"]))
+            test.append(score_predictions(proba_NK, classes, test_labels).values[metric])
             samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
         confirmed.append(Confirmed(contender, tuple(test), np.stack(samples)))
     return confirmed

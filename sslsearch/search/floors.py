@@ -1,6 +1,7 @@
 """The floors of a study, computed beside the slots in a process of their own.
 
-A floor turns samples into features; the driver judges them with the same probe as every trial.
+A floor turns samples into features; the driver judges them with the same probe as every trial. One
+that predicts is judged by what it predicts.
 They are kept in the study folder, so a resumed study does not compute them again.
 """
 
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from sslsearch import registry
 from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
-from sslsearch.probe.base import rung_scores
+from sslsearch.probe.base import rung_scores, score_predictions
 from sslsearch.search.board import Line
 from sslsearch.search.confirm import Contender
 from sslsearch.space import Space
@@ -55,7 +56,8 @@ class FloorRunner:
                 "test": torch.as_tensor(made.test_ND).float().contiguous(),
             }
             part = path.with_suffix(".part")
-            save_file(tensors, part, metadata={"sees_labels": json.dumps(made.sees_labels)})
+            about = {"sees_labels": made.sees_labels, "predicts": made.predicts}
+            save_file(tensors, part, metadata={k: json.dumps(v) for k, v in about.items()})
             part.replace(path)
         return str(path)
 
@@ -104,23 +106,37 @@ class Floors:
             runs = {path.stem: path for path in map(Path, ray.get(refs))}
             scored = [s for s in map(self._score, runs.values()) if s is not None]
             mean = np.mean(scored, axis=0) if scored else np.full(3, math.nan)
-            contender = Contender(name, "floor", None, runs, tuple(s[0] for s in scored))
+            predicts = all(_about(path, "predicts") for path in runs.values())
+            contender = Contender(name, "floor", None, runs, tuple(s[0] for s in scored), predicts)
             score, low, high = (float(value) for value in mean)
             yield contender, Line("floor", name, "ok", score, low, high)
 
     def _score(self, path: Path) -> tuple[float, float, float] | None:
         """(score, low, high), cross-validated; None for a floor that was fitted on the labels."""
-        with safe_open(path, framework="pt") as file:
-            if json.loads(file.metadata()["sees_labels"]):
-                return None
-        probe = registry.get("probe", self.space.probe.name).bind({})()
-        seen: torch.Tensor = load_file(path)["train"]
-        scores: Scores = rung_scores(probe, seen, self.labels, self.groups, self.judging)
+        if _about(path, "sees_labels"):
+            return None
+        scores = self._cross_validated(path)
         metric = self.space.probe.judge_by
         sign = selection_sign(metric)
         sides = (scores.low.get(metric, math.nan), scores.high.get(metric, math.nan))
         low, high = sorted(sign * side for side in sides)
         return sign * scores.values[metric], low, high
+
+    def _cross_validated(self, path: Path) -> Scores:
+        """By the probe that judges the trials, or of what the floor itself has predicted."""
+        train = load_file(path)["train"]
+        if _about(path, "predicts"):
+            classes = np.unique(self.labels.numpy()).tolist()
+            return score_predictions(train.double().numpy(), classes, self.labels, self.groups)
+        probe = registry.get("probe", self.space.probe.name).bind({})()
+        scores: Scores = rung_scores(probe, train, self.labels, self.groups, self.judging)
+        return scores
+
+
+def _about(path: Path, word: str) -> bool:
+    """What a floor said of its features; a word that an older file has not is false."""
+    with safe_open(path, framework="pt") as file:
+        return bool(json.loads(file.metadata().get(word, "false")))
 
 
 def read_features(path: Path) -> dict[str, torch.Tensor]:

@@ -204,11 +204,11 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
     batch = study.train.batch(index, torch.device("cpu"))
     rng = torch.Generator().manual_seed(0)
-    shown = study.train.modality.pictured
-    views = [shown(compose(batch, rng), batch) for _ in range(SHEET_VIEWS)]
+    modality, spec = study.train.modality, study.train.spec
+    views = [modality.pictured(compose(batch, rng), batch, spec) for _ in range(SHEET_VIEWS)]
     rows = [[view[i] for view in views] for i in range(len(batch))]
-    panel = study.train.modality.panel
-    return pictures.contact_sheet(shown(batch, batch), rows, study.folder / "views.png", panel)
+    originals, path = modality.pictured(batch, batch, spec), study.folder / "views.png"
+    return pictures.contact_sheet(originals, rows, path, modality.panel)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

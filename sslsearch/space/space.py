@@ -74,7 +74,8 @@ class Space:
         probe = self.probe.model_dump(include={"name", "judge_by"})
         sections = [str(self.goal), probe, self.data.model_dump(), self.fidelity.model_dump()]
         tree = {section: describe(node) for section, node in self.tree.items()}
-        text = json.dumps([sections, tree], default=str)
+        # the order of augmentations counts, that of the sections' words does not
+        text = json.dumps(sections, default=str, sort_keys=True) + json.dumps(tree, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def draw(self, ask: Ask) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ judged by a {recipe["probe"]["name"]} probe of {len(about["classes"])} classes (
 ```python
 import sslsearch
 trained = sslsearch.load("this/folder")                    # needs no cluster
-raw = trained.read("parquet:my.parquet", {{"series": "x"}})  # or arrays
+raw = trained.read("parquet:my.parquet"{_columns(recipe)})  # or arrays
 embeddings = trained.embed(raw)                            # (samples, features) float32
 names = trained.predict(raw)                               # the probe's classes
 ```
@@ -51,6 +52,13 @@ python -m sslsearch.embed this/folder parquet:my.parquet --to embeddings.parquet
 The weights were learnt from {recipe["data"]["source"]}, whose licence sslsearch does not know: what
 that licence says of derived works applies to them.
 """
+
+
+def _columns(recipe: Recipe) -> str:
+    """The columns that training was told of, as the second argument of `read`."""
+    columns = recipe["data"].get("columns") or {}
+    told = {role: name for role, name in columns.items() if name is not None}
+    return f", {json.dumps(told)}" if told else ""
 
 
 def in_words(recipe: Recipe) -> str:

@@ -177,7 +177,9 @@ class Trial:
         with self._timed("load"):
             batch = self.samples.batch(self._index(), self.device)
         with self._timed("augment"):
-            views = [self.compose(batch, rng) for _ in range(self.objective.pretext.views)]
+            pretext = self.objective.pretext
+            augmented = range(pretext.clean, pretext.views)
+            views = [batch] * pretext.clean + [self.compose(batch, rng) for _ in augmented]
         with self._timed("train"):
             with _autocast(self.device), distributed.alone() if alone else nullcontext():
                 loss = (self.objective if alone else self._module)(views, rng)

@@ -113,7 +113,7 @@ def test_other_kinds_of_data_pass_through_untouched_by_series_rules() -> None:
     x = {"ids": torch.arange(6).reshape(2, 3)}
     batch = Batch(x, torch.tensor([[True, True, False]] * 2), torch.arange(2))
     compose = Compose(None)
-    compose.steps = [(lambda data, rng: {"ids": data["ids"] + 1}, False)]
+    compose.steps = [(lambda data, rng: {"ids": data["ids"] + 1}, frozenset())]
     view = compose(batch, generator())
     assert torch.equal(view.x["ids"], x["ids"] + 1)
     assert torch.equal(view.valid, batch.valid)

@@ -100,7 +100,7 @@ def test_simmim_is_authors_l1() -> None:
     online = registry.get("encoder", "conv1d").bind({"depth": 2, "width": 8, "stride": 4})(spec)
     pretext = build(online, {"simmim": {}})
     batch = Batch(torch.randn(5, 1, 40), torch.ones(5, 40, dtype=torch.bool), torch.arange(5))
-    hidden = pretext.mask(torch.ones(5, 1, 10) > 0, torch.Generator().manual_seed(1))
+    hidden = pretext.mask(torch.ones(5, 1, 10) > 0, torch.Generator().manual_seed(1), (10,))
     x_rec = pretext.restore(online(batch, hidden).tokens_BND).reshape(5, 40)
     mask = hidden[:, 0].repeat_interleave(4, 1).float()
     theirs = (F.l1_loss(batch.x[:, 0], x_rec, reduction="none") * mask).sum() / mask.sum()

@@ -27,6 +27,9 @@ from sslsearch.values import Batch, InputSpec, Loss
 WORLD, SHARE, LENGTH = 2, 3, 24
 CONV: dict[str, Any] = {"conv1d": {"depth": 2, "width": 8, "stride": 2}}
 PATCHES: dict[str, Any] = {"transformer": {"patch": 2, "depth": 1, "width": 8, "heads": 2}}
+CELLS: dict[str, Any] = {"table_mlp": {"depth": 2, "width": 8}}
+SERIES = InputSpec("timeseries", {"channels": 2, "length": LENGTH})
+TABLE = InputSpec("tabular", {"numbers": 3, "levels": [4, 2]})
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "simclr": (CONV, {"simclr": {}}),
     "byol": (CONV, {"byol": {}}),
@@ -45,6 +48,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "autoregressive": (PATCHES, {"autoregressive": {}}),
     "transform_prediction": (CONV, {"transform_prediction": {}}),
     "tnc": (CONV, {"tnc": {"windows": 3}}),
+    "mae_cells": (CELLS, {"mae": {"masking": {"random": {"ratio": 0.5}}}}),
+    "scarf": (CELLS, {"scarf": {}}),
+    "vime": (CELLS, {"vime": {}}),
+    "subtab": (CELLS, {"subtab": {"subsets": 2}}),
+    "latent_noise": (CELLS, {"latent_noise": {}}),
     "mix_of": (CONV, {"mix_of": {"simclr": {"weight": 1.0}, "mae": {"weight": 2.0}}}),
 }
 Seen = dict[str, torch.Tensor]
@@ -56,8 +64,8 @@ class Objective(nn.Module):
     def __init__(self, encoder: dict[str, Any], pretext: dict[str, Any]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        spec = InputSpec("timeseries", {"channels": 2, "length": LENGTH})
-        self.encoder = registry.bind("encoder", encoder)(spec)
+        self.spec = TABLE if encoder is CELLS else SERIES
+        self.encoder = registry.bind("encoder", encoder)(self.spec)
         self.pretext = build(self.encoder, pretext)
 
     def forward(self, views: list[Batch], rng: torch.Generator) -> Loss:
@@ -75,6 +83,17 @@ def share_of_views(count: int) -> list[Batch]:
     return [Batch(x[v, own], valid[own], index[own]) for v in range(count)]
 
 
+def share_of_rows(count: int) -> list[Batch]:
+    """As `share_of_views`, of a table with gaps."""
+    rng, size = torch.Generator().manual_seed(3), WORLD * SHARE // distributed.world()
+    number = torch.randn(count, WORLD * SHARE, 3, generator=rng)
+    code = torch.randint(0, 2, (count, WORLD * SHARE, 2), generator=rng)
+    valid, index = torch.rand(WORLD * SHARE, 5, generator=rng) < 0.8, torch.arange(WORLD * SHARE)
+    own = slice(distributed.rank() * size, (distributed.rank() + 1) * size)
+    cells = [{"number": number[v, own], "code": code[v, own]} for v in range(count)]
+    return [Batch(x, valid[own], index[own]) for x in cells]
+
+
 def run(case: str) -> Seen:
     """Two steps of a case; what came of it."""
     objective = Objective(*CASES[case])
@@ -87,7 +106,8 @@ def run(case: str) -> Seen:
     seen: Seen = {}
     for step in range(2):
         optimiser.zero_grad()
-        loss = module(share_of_views(objective.pretext.views), rng)
+        share = share_of_rows if objective.spec is TABLE else share_of_views
+        loss = module(share(objective.pretext.views), rng)
         loss.total.backward()
         seen[f"{step} loss"] = loss.total.detach()
         for name, weight in objective.named_parameters():

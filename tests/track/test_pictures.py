@@ -1,5 +1,7 @@
 """Pictures: real PNG files, readable whatever is missing, without pyplot's global state."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,12 @@ def test_contenders_stand_in_order_with_their_intervals(tmp_path):
 )
 def test_nothing_to_draw_is_no_error(figure, tmp_path):
     assert size(pictures.save(figure, tmp_path / "empty.png"))
+
+
+def test_cells_are_drawn_as_colours(tmp_path: Path) -> None:
+    rows = [np.array([[-1.0, 0.5, np.nan]], np.float32), np.array([[0.1, 1.0, 0.0]], np.float32)]
+    flat = pictures.contact_sheet(
+        rows, [[rows[1]], [rows[0]]], tmp_path / "cells.png", drawn_as="cells"
+    )
+    lines = pictures.contact_sheet(rows, [[rows[1]], [rows[0]]], tmp_path / "lines.png")
+    assert flat.read_bytes() != lines.read_bytes()
