@@ -57,11 +57,8 @@ def series(name: str, labels: int) -> dict[str, Any]:
     return {"modality": "timeseries", "source": f"aeon:{name}", "labels": f"{labels} per class"}
 
 
-LEAF, POWER, MOTIONS = (
-    series("OSULeaf", 10),
-    series("ItalyPowerDemand", 5),
-    series("BasicMotions", 2),
-)
+LEAF, POWER = series("OSULeaf", 10), series("ItalyPowerDemand", 5)
+MOTIONS, GUN = series("BasicMotions", 2), series("GunPoint", 5)
 
 
 @dataclass(frozen=True)
