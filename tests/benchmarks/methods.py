@@ -57,11 +57,8 @@ def series(name: str, labels: int) -> dict[str, Any]:
     return {"modality": "timeseries", "source": f"aeon:{name}", "labels": f"{labels} per class"}
 
 
-LEAF, POWER, MOTIONS = (
-    series("OSULeaf", 10),
-    series("ItalyPowerDemand", 5),
-    series("BasicMotions", 2),
-)
+LEAF, POWER = series("OSULeaf", 10), series("ItalyPowerDemand", 5)
+MOTIONS, GUN = series("BasicMotions", 2), series("GunPoint", 5)
 
 
 @dataclass(frozen=True)
@@ -102,16 +99,13 @@ CASES = [
     Case("vicreg", {"expander": 1.0}, POWER, FINE, CROP),
     Case("mae", {"masking": SPAN}, MOTIONS, STEPS),
     Case("cpc", {}, MOTIONS, STEPS, NOISE),
-    Case("moco", QUEUE, LEAF, WIDE, SHIFT, 3600),
     Case("moco", QUEUE, MOTIONS, STEPS, CROP),
-    Case("moco_v3", KEYS, LEAF, WIDE, SHIFT, 3600),
     Case("moco_v3", KEYS, MOTIONS, STEPS, CROP),
-    Case("simsiam", {}, LEAF, WIDE, SHIFT, 3600),
     Case("simsiam", {}, MOTIONS, STEPS, CROP),
-    Case("dino", SMALL_HEAD, LEAF, WIDE, SHIFT, 3600),
     Case("dino", SMALL_HEAD, MOTIONS, STEPS, CROP),
-    Case("tnc", {"windows": 4, "near": 0.2}, LEAF, WIDE, {}, 3600),
-    Case("tnc", {"windows": 3, "near": 0.3}, MOTIONS, STEPS, NOISE),
+    Case("tnc", {"windows": 3, "near": 0.25}, POWER, FINE, lost=True),
+    Case("tnc", {"windows": 3, "near": 0.3}, MOTIONS, STEPS, NOISE, lost=True),
+    Case("tnc", {"windows": 3, "near": 0.1, "debias": 0.3}, GUN, STEPS, {}, 1600),
     Case("barlow_twins", {"projector": 1.0}, POWER, FINE, CROP),
     Case("ijepa", PREDICTOR, MOTIONS, STEPS),
     Case("simmim", {}, MOTIONS, STEPS),

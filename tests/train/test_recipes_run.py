@@ -1,4 +1,4 @@
-"""Every recipe of the literature takes a few steps and is judged, on samples that are made up."""
+"""Every recipe for series takes a few steps and is judged, on samples that are made up."""
 
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from sslsearch.data.samples import Samples
 from sslsearch.space import load
 from sslsearch.train.loop import Trial
 
-RECIPES = sorted((Path(__file__).parents[2] / "search_spaces" / "recipes").glob("*.yaml"))
+RECIPES = sorted(
+    (Path(__file__).parents[2] / "search_spaces" / "recipes").glob("*_timeseries.yaml")
+)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
