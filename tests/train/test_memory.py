@@ -32,7 +32,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "transformer": {"patch": 4, "depth": 1, "width": 8, "heads": 2},
 }
 PRETEXTS: dict[str, dict[str, Any]] = {
-    **{name: {name: {}} for name in registry.parts("pretext") if name != "none"},
+    **{name: {name: {}} for name in registry.parts("pretext", "timeseries") if name != "none"},
     "mix": {"mix_of": {"simclr": {"weight": 0.7}, "mae": {"weight": 0.3}}},
 }
 
