@@ -74,12 +74,12 @@ class Tally:
     described: list[str] = field(default_factory=list)
     again: set[bytes] = field(default_factory=set)
 
-    def notes(self) -> list[str]:
-        empty = np.concatenate([np.empty(0, np.int64), *self.empty])
+    def notes(self, why: str) -> list[str]:
+        empty = np.concatenate(self.empty or [np.empty(0, np.int64)])
         return [
             *rows.left_out(self.tests),
             *rows.of_test_groups(self.of_test_groups),
-            *rows.dropped(empty, " of the second pool"),
+            *rows.dropped(empty, " of the second pool", why),
             *self.described,
         ]
 
@@ -130,7 +130,11 @@ class Conversion:
                 writer.append(table_of(tensors, raw, spec, [], none, role, group))
             again = sorted(digest.hex() for digest in tally.again)
             return writer.finish(
-                {"fingerprint": fingerprint, "notes": tally.notes(), "again": again}
+                {
+                    "fingerprint": fingerprint,
+                    "notes": tally.notes(self.modality.unusable),
+                    "again": again,
+                }
             )
 
     def _raw(self, tally: Tally) -> Iterator[pa.Table]:

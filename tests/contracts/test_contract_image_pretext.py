@@ -10,6 +10,7 @@ from sslsearch import registry
 from sslsearch.encoders.base import Encoder
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.build import build, trains
+from sslsearch.train.build import Objective
 from sslsearch.values import Batch, InputSpec, Loss
 
 GIVEN = {"views", "tokens", "grid", "pixels"}  # what images and every encoder of theirs offer
@@ -95,3 +96,18 @@ def test_tiny_batches_stay_finite(name: str, B: int) -> None:
     assert loss.total.isfinite()
     for parameter in [*encoder.parameters(), *pretext.parameters()]:
         assert parameter.grad is None or parameter.grad.isfinite().all()
+
+
+@each_pretext
+def test_a_batch_in_pieces_has_the_same_gradient(name: str) -> None:
+    if not trains(CHOICES[name]):
+        pytest.skip("there is nothing to learn")
+    gradients = []
+    for pieces in (1, 3):
+        encoder, pretext = make("vit", name)
+        objective = Objective(encoder, pretext)
+        objective.pieces = pieces
+        objective(views(pretext.views), torch.Generator().manual_seed(0)).total.backward()
+        gradients.append([p.grad for p in encoder.parameters() if p.grad is not None])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-3)

@@ -199,3 +199,18 @@ def test_arrays_in_memory() -> None:
     assert raw["channels"].to_pylist() == [1, 1, 1]
     with pytest.raises(ValueError, match=r"from -1 to 1.*others in 0\.\.1"):
         modality.from_arrays(2 * (x_NHW > 0.5) - 1.0, {})
+
+
+def test_a_pool_larger_than_memory_is_the_same_in_files(x_NHWC: np.ndarray, tmp_path: Path) -> None:
+    encoded = [png(x) for x in x_NHWC]
+    own, pool = tmp_path / "own.parquet", tmp_path / "pool.parquet"
+    pq.write_table(pa.table({"image": encoded, "label": LABELS}), own)
+    more = [png(255 - x) for x in x_NHWC]
+    pq.write_table(pa.table({"image": [*more[:3], b"broken", *more[3:]]}), pool)
+    data = {"modality": "image", "source": f"parquet:{own}", "pool": f"parquet:{pool}"}
+    whole, files = (prepare(data, Path.cwd(), tmp_path / f"{m}", memory=m) for m in (1 << 40, 1))
+    want, got = (Samples.from_table(made.train).columns["x"] for made in (whole, files))
+    assert torch.equal(want, got)
+    said = "1 rows{} cannot be decoded as images and were dropped (from 0: 3)."
+    assert said.format("") in whole.notes
+    assert said.format(" of the second pool") in files.notes

@@ -13,6 +13,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as tv
 
 from sslsearch.augment import image_colour as colour
+from sslsearch.augment import image_mix as mix
 from sslsearch.augment import image_space as space
 from sslsearch.augment import image_values as values
 from sslsearch.augment.draw import uniform
@@ -182,3 +183,21 @@ def test_noise_has_the_deviation_drawn() -> None:
     deviation_B = (view - 0.5).flatten(1).std(1)
     assert deviation_B.max() < 0.11
     assert deviation_B.mean().item() == pytest.approx(0.05, abs=0.005)
+
+
+def test_mixes_keep_the_larger_share() -> None:
+    own = torch.arange(8.0)[:, None, None, None].expand(-1, 1, 10, 10) / 10
+    for seed in range(5):
+        other_B = mix.others(8, generator(seed))
+        assert sorted(other_B.tolist()) == list(range(8))
+        assert (other_B != torch.arange(8)).all()
+        blend = mix.mixup(own, generator(seed), ratio=0.4)
+        rng = generator(seed)
+        mix.others(8, rng)
+        share_B = uniform((8,), 0.0, 0.4, rng)
+        want = own[:, 0, 0, 0] * (1 - share_B) + own[other_B, 0, 0, 0] * share_B
+        close(blend[:, 0, 3, 3], want)
+        pasted = mix.cutmix(own, generator(seed), ratio=0.4)
+        from_other = pasted == own[other_B]
+        assert (from_other | (pasted == own)).all()
+        assert from_other.flatten(1).float().mean(1).max() <= 0.4

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import sslsearch
 from sslsearch import registry
+from sslsearch.augment.compose import Compose
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
 from sslsearch.space import literature, load
+from sslsearch.track import pictures
+from sslsearch.train import bundle
+from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -51,3 +58,51 @@ def test_floors_of_images(digits: tuple[Samples, Samples]) -> None:
     probe = registry.get("probe", "linear").bind({})()
     fitted = probe.final(floor.train_ND, train.labels_N[train.labelled])
     assert fitted.score(floor.test_ND, test.labels_N).values["accuracy"] > 0.75
+
+
+def test_an_exported_encoder_embeds_arrays_and_files(
+    digits: tuple[Samples, Samples], tmp_path: Path
+) -> None:
+    """The statistics of the training pixels travel with it: what comes back is what was trained."""
+    data = {"modality": "image", "source": "sklearn:digits", "labels": "5 per class"}
+    made, recipe = prepare(data, Path.cwd()), load(SPACES / "recipes/simclr_image.yaml").default()
+    train, test = digits
+    trial = Trial(recipe, train, 0, CPU, [64])
+    trial.advance()
+    encoder, everything = trial.objective.encoder, torch.arange(len(test))
+    probe = registry.get("probe", "linear").bind({})()
+    fitted = probe.final(
+        features(encoder, train, train.labelled, CPU), train.labels_N[train.labelled]
+    )
+    bundle.save(
+        tmp_path / "best",
+        recipe=recipe,
+        weights=encoder.state_dict(),
+        probe=fitted,
+        spec=made.spec,
+        preprocess=made.preprocess,
+        classes=made.classes,
+        scores={},
+    )
+    trained = sslsearch.load(tmp_path / "best")
+    assert trained.spec.statistics["mean"] == pytest.approx(made.spec.statistics["mean"])
+    x_NHW = test.columns["x"][:, 0].numpy()
+    want = features(encoder, test, everything, CPU).numpy()
+    np.testing.assert_allclose(trained.embed(x_NHW), want, atol=1e-5)
+    for i in range(3):
+        Image.fromarray(x_NHW[i]).resize((16, 16)).save(tmp_path / f"{i}.png")
+    raw = trained.read(f"folder:{tmp_path}")
+    assert raw["id"].to_pylist() == ["0.png", "1.png", "2.png"]
+    assert trained.embed(raw).shape == (3, trained.width)
+    assert set(trained.predict(raw)) <= set("0123456789")
+
+
+def test_the_contact_sheet_shows_pixels(digits: tuple[Samples, Samples], tmp_path: Path) -> None:
+    train, compose = digits[0], Compose({"rotate": {}, "mixup": {}})
+    batch = train.batch(torch.arange(2), CPU)
+    views = compose(batch, torch.Generator().manual_seed(0)).x.numpy()
+    rows = [[view] for view in views]
+    path = tmp_path / "views.png"
+    pictures.contact_sheet(list(batch.x.numpy()), rows, path, train.modality.panel)
+    with Image.open(path) as sheet:
+        assert len(set(sheet.convert("L").tobytes())) > 20
