@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import final_probe
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
@@ -101,14 +102,13 @@ def open_test(
     """
     record.remember("test_opened", record.recall("test_opened", 0) + 1)
     judge = registry.get("probe", probe).bind({})()
-    fits = train.fitting
-    train_labels = train.labels_N[train.labelled][fits]
+    train_labels = train.labels_N[train.labelled]
     confirmed = []
     for contender in contenders:
         test, samples = [], []
         for path in contender.runs.values():
             features = read(path)
-            fitted = judge.final(features["train"][fits], train_labels)
+            fitted = final_probe(judge, features["train"], train_labels, train.judging)
             test.append(fitted.score(features["test"], test_labels).values[metric])
             proba_NK = np.asarray(fitted.predict_proba(features["test"]))
             samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
