@@ -60,10 +60,13 @@ class Graph:
             valid_V=self.valid_V & ~drop_V,
         )
 
-    def dense(self, value_VX: torch.Tensor) -> torch.Tensor:
-        """Values of nodes as (G, N, …): a row per graph, filled up with zeros (False)."""
+    def dense(self, value_VX: torch.Tensor, least: int = 1) -> torch.Tensor:
+        """Values of nodes as (G, N, …): a row per graph, filled up with zeros (False).
+
+        N is `least`, or the nodes of the largest graph if it has more.
+        """
         nodes_G = self.nodes_G
-        size = max(int(nodes_G.max()) if self.count else 0, 1)
+        size = max(int(nodes_G.max()) if self.count else 0, least)
         out = value_VX.new_zeros((self.count * size, *value_VX.shape[1:]))
         out = out.index_copy(0, self._places(size), value_VX)
         return out.reshape(self.count, size, *value_VX.shape[1:])

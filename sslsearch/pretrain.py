@@ -211,14 +211,15 @@ class Job:
 
         from sslsearch import registry
         from sslsearch.data.samples import Samples
+        from sslsearch.probe.base import final_probe
         from sslsearch.search.pretraining import ENCODER, FEATURES
         from sslsearch.train import bundle
 
         features = load_file(self.out / FEATURES)
         train, test = (Samples.from_table(t) for t in (prepared.train, prepared.test))
         probe = registry.get("probe", self.recipe["probe"]["name"]).bind({})()
-        fits = train.fitting
-        fitted = probe.final(features["train"][fits], train.labels_N[train.labelled][fits])
+        labels = train.labels_N[train.labelled]
+        fitted = final_probe(probe, features["train"], labels, train.judging)
         scores: dict[str, Any] = {
             "metric": self.space.goal.metric,
             "judge_by": self.space.probe.judge_by,

@@ -76,7 +76,8 @@ def diffusion(
 
     The ends of walks that stop with probability alpha are drawn from personalised PageRank: with
     many walks this is its diffusion matrix, sparse and drawn anew for each view. A node's edges
-    into it weigh 1 / walks each; those that end where they began are left out.
+    into it weigh 1 / walks each (encoder gcn sees weights, the others only which edges there are);
+    those that end where they began are left out.
     """
     device = graph.graph_V.device
     changed_V = uniform((len(graph.graph_V),), 0.0, 1.0, rng) < p

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import nn
 
+from sslsearch import distributed
 from sslsearch.encoders.base import Encoder
 from sslsearch.graph import Graph
 from sslsearch.registry import Count, Unit
@@ -52,7 +53,8 @@ class Gnn(Encoder):
         pool: Pool,
     ) -> None:
         super().__init__()
-        self.patch_width, self.pool, self.jump = spec.sizes["features"], pool, jump
+        self.patch_width, self.nodes = spec.sizes["features"], spec.sizes["nodes"]
+        self.pool, self.jump = pool, jump
         self.mask_token = nn.Parameter(torch.zeros(self.patch_width))
         widths = [self.patch_width] + [width] * depth
         self.layers = nn.ModuleList(self.layer(a, b) for a, b in pairwise(widths))
@@ -76,7 +78,7 @@ class Gnn(Encoder):
         nodes_VD = self._nodes(
             graph, None if hidden_BCN is None else graph.packed(hidden_BCN[:, 0])
         )
-        tokens_GND, valid_GN = graph.dense(nodes_VD), graph.dense(graph.valid_V)
+        tokens_GND, valid_GN = self._dense(graph, nodes_VD), self._dense(graph, graph.valid_V)
         if graph.sample_B is not None:
             return Encoded(tokens_GND, nodes_VD.index_select(0, graph.sample_B), valid_GN)
         return Encoded(tokens_GND, _readout(tokens_GND, valid_GN, self.pool), valid_GN)
@@ -97,13 +99,16 @@ class Gnn(Encoder):
         return torch.cat(outs, 1) if self.jump else h_VD
 
     def token_valid(self, batch: Batch) -> torch.Tensor:
-        valid_GN: torch.Tensor = batch.x.dense(batch.x.valid_V)
-        return valid_GN[:, None]
+        return self._dense(batch.x, batch.x.valid_V)[:, None]
 
     def patchify(self, batch: Batch) -> torch.Tensor:
         graph: Graph = batch.x
         x_VF = torch.where(graph.valid_V[:, None], graph.x_VF, torch.zeros_like(graph.x_VF))
-        return graph.dense(x_VF)[:, None]
+        return self._dense(graph, x_VF)[:, None]
+
+    def _dense(self, graph: Graph, value_VX: torch.Tensor) -> torch.Tensor:
+        """A row per graph; of one length on all workers, whose graphs are of other sizes."""
+        return graph.dense(value_VX, self.nodes if distributed.world() > 1 else 1)
 
 
 def _readout(tokens_GND: torch.Tensor, valid_GN: torch.Tensor, how: Pool) -> torch.Tensor:

@@ -65,6 +65,13 @@ class Probe(ABC):
     def final(self, features_ND: Rows, labels_N: Rows) -> FittedProbe:
         """The probe the field reports, fitted on all given rows, for samples yet unseen."""
 
+    def chosen(self, features_ND: Rows, labels_N: Rows, held_MD: Rows, held_M: Rows) -> FittedProbe:
+        """As `final`, but what is chosen on labels is chosen on the held rows (features, labels).
+
+        A probe that chooses nothing has no use for them.
+        """
+        return self.final(features_ND, labels_N)
+
     @staticmethod
     @abstractmethod
     def load(saved: dict[str, Any]) -> FittedProbe:
@@ -84,10 +91,11 @@ def rung_scores(
     """
     if judging_N is None:
         return probe.rung(features_ND, labels_N, groups_N)
-    fitted = probe.final(features_ND[~judging_N], labels_N[~judging_N])
+    fitted = final_probe(probe, features_ND, labels_N, judging_N)
     return fitted.score(features_ND[judging_N], labels_N[judging_N])
 
 
+<<<<<<< HEAD
 def score_predictions(
     proba_NK: FloatArray,
     known: Sequence[int],
@@ -105,6 +113,17 @@ def score_predictions(
     error_N = ((target_NK - all_NK) ** 2).sum(1)
     groups = None if groups_N is None else np.asarray(groups_N)
     return judge(all_NK, code_N, error_N, groups, {**(settings or {}), "cv": "held out"})
+=======
+def final_probe(
+    probe: Probe, features_ND: torch.Tensor, labels_N: torch.Tensor, judging_N: torch.Tensor | None
+) -> FittedProbe:
+    """The probe that the field reports: a validation split chooses its penalty and no more."""
+    if judging_N is None:
+        return probe.final(features_ND, labels_N)
+    fits_N = ~judging_N
+    held = features_ND[judging_N], labels_N[judging_N]
+    return probe.chosen(features_ND[fits_N], labels_N[fits_N], *held)
+>>>>>>> graph
 
 
 def as_features(features_ND: Rows) -> NDArray[Any]:

@@ -19,8 +19,16 @@ from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_groups, as_task
-from sslsearch.probe.logistic import fit_logistic
+from sslsearch.probe.base import (
+    FittedProbe,
+    Probe,
+    Rows,
+    as_features,
+    as_groups,
+    as_labels,
+    as_task,
+)
+from sslsearch.probe.logistic import fit_logistic, logistic_path
 from sslsearch.probe.metrics import judge
 from sslsearch.probe.ridge import FeatureArray, Ridge, standardisation
 from sslsearch.registry import Count, Positive, Unit, register
@@ -109,6 +117,29 @@ class Linear(Probe):
             bias=bias_K.tolist(),
             settings=settings,
         )
+
+    def chosen(self, features_ND: Rows, labels_N: Rows, held_MD: Rows, held_M: Rows) -> FittedProbe:
+        """Logistic regression at the C of the most hits on the held rows; of equals the least
+        log-loss decides. Wide features: as `final`."""
+        features, classes, code_N = as_task(features_ND, labels_N)
+        if self.head == "ridge" or (self.head == "auto" and features.shape[1] > self.wide):
+            return self.final(features_ND, labels_N)
+        mean_D, gain_D = standardisation(features)
+        tried = [
+            FittedLinear(
+                classes=[int(c) for c in classes],
+                mean=mean_D.tolist(),
+                gain=gain_D.tolist(),
+                coef=fit.coef_DK.tolist(),
+                bias=fit.bias_K.tolist(),
+                settings=self._settings(features, len(classes))
+                | {"head": "logistic", "C": fit.c, "chosen_on": len(as_labels(held_M))},
+            )
+            for fit in logistic_path((features - mean_D) * gain_D, code_N)
+        ]
+        seen = [fitted.score(held_MD, held_M).values for fitted in tried]
+        best = max(range(len(tried)), key=lambda i: (seen[i]["accuracy"], -seen[i]["log_loss"]))
+        return tried[best]
 
     @staticmethod
     def load(saved: dict[str, Any]) -> FittedProbe:

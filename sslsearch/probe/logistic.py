@@ -40,6 +40,12 @@ def fit_logistic(x_ND: FloatArray, code_N: NDArray[np.int64], folds: int) -> Log
     return LogisticFit(coef_DK, bias_K, c, folds if folds >= 2 else 0)
 
 
+def logistic_path(x_ND: FloatArray, code_N: NDArray[np.int64]) -> list[LogisticFit]:
+    """The fits at every C of GRID, for another to choose from."""
+    fits = zip(GRID, _path(x_ND, code_N, GRID), strict=True)
+    return [LogisticFit(coef_DK, bias_K, c, 0) for c, (coef_DK, bias_K) in fits]
+
+
 def _choose(x_ND: FloatArray, code_N: NDArray[np.int64], folds: int) -> float:
     from scipy.special import log_softmax
     from sklearn.model_selection import StratifiedKFold

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.data.samples import Samples
+<<<<<<< HEAD
 from sslsearch.probe.base import score_predictions
+=======
+from sslsearch.probe.base import final_probe
+>>>>>>> graph
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
@@ -105,13 +109,13 @@ def open_test(
     """
     record.remember("test_opened", record.recall("test_opened", 0) + 1)
     judge = registry.get("probe", probe).bind({})()
-    fits = train.fitting
-    train_labels = train.labels_N[train.labelled][fits]
+    train_labels = train.labels_N[train.labelled]
     confirmed = []
     for contender in contenders:
         test, samples = [], []
         for path in contender.runs.values():
             features = read(path)
+<<<<<<< HEAD
             if contender.predicts:
                 classes = np.unique(train.labels_N[train.labelled].numpy()).tolist()
                 proba_NK = np.asarray(features["test"], np.float64)
@@ -120,6 +124,11 @@ def open_test(
                 classes = fitted.classes
                 proba_NK = np.asarray(fitted.predict_proba(features["test"]))
             test.append(score_predictions(proba_NK, classes, test_labels).values[metric])
+=======
+            fitted = final_probe(judge, features["train"], train_labels, train.judging)
+            test.append(fitted.score(features["test"], test_labels).values[metric])
+            proba_NK = np.asarray(fitted.predict_proba(features["test"]))
+>>>>>>> graph
             samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
         confirmed.append(Confirmed(contender, tuple(test), np.stack(samples)))
     return confirmed

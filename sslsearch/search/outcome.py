@@ -13,6 +13,7 @@ import torch
 
 from sslsearch import registry
 from sslsearch.plots import Bar
+from sslsearch.probe.base import final_probe
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
 from sslsearch.search.cost import cost, rung_agreement, saved
@@ -139,13 +140,12 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
     best = max(range(len(scores)), key=scores.__getitem__)
     path = list(chosen.contender.runs.values())[best]
     probe = registry.get("probe", study.space.probe.name).bind({})()
-    fits = study.train.fitting
-    labels = study.train.labels_N[study.train.labelled][fits]
+    labels, judging = study.train.labels_N[study.train.labelled], study.train.judging
     bundle.save(
         study.folder / "best",
         recipe=shareable(_recipe(chosen)),
         weights=path.with_name("encoder.safetensors"),
-        probe=probe.final(read_features(path)["train"][fits], labels),
+        probe=final_probe(probe, read_features(path)["train"], labels, judging),
         spec=study.data.spec,
         preprocess=study.data.preprocess,
         classes=study.data.classes,

@@ -12,7 +12,7 @@ import pytest
 import small
 import torch
 
-from sslsearch import registry
+from sslsearch import distributed, registry
 from sslsearch.encoders.base import Encoder
 from sslsearch.graph import Graph
 from sslsearch.pretext.base import Pretext
@@ -153,6 +153,23 @@ def test_shapes_are_those_of_the_attributes(encoder_name: str, one: bool) -> Non
     assert encoder.patchify(batch).shape == (G, encoder.channels, N, encoder.patch_width)
     assert encoder.patch_valid(batch).shape == (G, encoder.channels, N, encoder.patch_width)
     assert torch.equal(encoded.valid_BN, encoder.token_valid(batch).any(1))
+
+
+@every_encoder
+def test_padding_rows_further_changes_nothing(
+    encoder_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers fill rows up to one length, for their shares hold graphs of other sizes."""
+    encoder, _ = make(encoder_name)
+    batch = batch_of(graph(one=False))
+    alone = encoder(batch)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    padded = encoder(batch)
+    assert padded.valid_BN.shape[1] == 30
+    torch.testing.assert_close(padded.pooled_BD, alone.pooled_BD)
+    assert torch.equal(padded.tokens_BND[:, :14], alone.tokens_BND)
+    assert not padded.valid_BN[:, 14:].any()
+    assert encoder.token_valid(batch).shape[2] == encoder.patchify(batch).shape[2] == 30
 
 
 @every_encoder

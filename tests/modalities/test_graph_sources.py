@@ -193,3 +193,48 @@ def test_dense_and_packed_are_inverse(tmp_path: Path) -> None:
     x = graph.x
     assert torch.equal(x.packed(x.dense(x.x_VF)), x.x_VF)
     assert torch.equal(x.dense(x.valid_V).sum(1), x.nodes_G)
+
+
+def test_tu_reads_a_local_folder(tmp_path: Path) -> None:
+    raw = tmp_path / "sets" / "TOY" / "raw"
+    raw.mkdir(parents=True)
+    files = {  # nodes are counted from 1 through all graphs
+        "A": "1, 2\n2, 1\n3, 4\n4, 3\n4, 5\n5, 4\n",
+        "graph_indicator": "1\n1\n2\n2\n2\n",
+        "graph_labels": "1\n-1\n",
+        "node_labels": "0\n2\n1\n1\n0\n",
+    }
+    for name, text in files.items():
+        (raw / f"TOY_{name}.txt").write_text(text)
+    made = prepared("tu:sets/TOY", tmp_path, test=0.0)
+    graph = Samples.from_table(made.train).batch(torch.tensor([0, 1]), "cpu").x
+    assert graph.nodes_G.tolist() == [2, 3]
+    assert graph.x_VF.argmax(1).tolist() == [0, 2, 1, 1, 0]
+    assert graph.edge_2E.T.tolist() == [[0, 1], [1, 0], [2, 3], [3, 2], [3, 4], [4, 3]]
+    assert sorted(made.classes) == ["0", "1"]
+
+
+def test_planetoid_reads_a_local_folder(tmp_path: Path) -> None:
+    import pickle
+    from collections import defaultdict
+
+    raw = tmp_path / "data" / "Cora" / "raw"
+    raw.mkdir(parents=True)
+    nodes, kinds, width = 1620, 3, 4  # the public split is 500 validation rows after training's
+    rng = np.random.default_rng(0)
+    x = csr_matrix((rng.random((nodes, width)) < 0.5).astype(np.float32))
+    y = np.eye(kinds, dtype=np.int64)[np.arange(nodes) % kinds]
+    test = np.arange(620, nodes)
+    graph = defaultdict(list, {v: [(v + 1) % nodes] for v in range(nodes)})
+    parts = {"x": x[:20], "allx": x[:620], "tx": x[620:], "y": y[:20], "ally": y[:620]}
+    for name, value in {**parts, "ty": y[620:], "graph": graph}.items():
+        (raw / f"ind.cora.{name}").write_bytes(pickle.dumps(value))
+    (raw / "ind.cora.test.index").write_text("".join(f"{v}\n" for v in test))
+    made = prepared("planetoid:Cora", tmp_path)
+    train = Samples.from_table(made.train)
+    assert len(train) == nodes
+    assert int(train.fitting.sum()) == 20
+    assert train.judging is not None
+    assert int(train.judging.sum()) == 500
+    assert len(made.test) == 1000
+    assert torch.equal(train.columns["node.x"], torch.from_numpy(x.toarray()))

@@ -10,7 +10,9 @@ import torch
 
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
+from sslsearch.search.opening import refuse_large_batches
 from sslsearch.space import load
+from sslsearch.space.literature import literature
 from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial, loop
 from sslsearch.values import Recipe
@@ -36,6 +38,14 @@ def test_the_literature_is_there() -> None:
     names = {path.stem.removesuffix("_graph") for path in RECIPES}
     assert {"grace", "graphcl", "bgrl", "cca_ssg", "dgi", "infograph", "gae", "vgae"} <= names
     assert {"graphmae", "link_prediction", "attribute_prediction", "graph_language"} <= names
+
+
+def test_the_default_space_starts_from_the_literature() -> None:
+    space = load(FOLDER.parent / "graph.yaml")
+    families = {recipe.family for recipe in literature(space)}
+    assert {"cca_ssg", "simclr", "byol", "dgi", "gae", "graphmae"} <= families
+    train = Samples.from_table(prepare(space.data.model_dump(), Path()).train)
+    refuse_large_batches(space, train)  # 4096 of 34 nodes is the whole graph
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
