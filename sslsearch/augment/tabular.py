@@ -97,7 +97,7 @@ def swap_noise(
 
 
 @register("augment", modality="tabular", traits=OF_BATCH, paper=SAINT)
-def cutmix(
+def table_cutmix(
     batch: Batch,
     rng: torch.Generator,
     *,
@@ -157,7 +157,7 @@ def quantile_noise(
 @register(
     "augment", modality="tabular", traits=OF_BATCH, paper="Zhang et al. 2018, arXiv:1710.09412"
 )
-def mixup(
+def table_mixup(
     batch: Batch,
     rng: torch.Generator,
     *,

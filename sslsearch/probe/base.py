@@ -95,7 +95,6 @@ def rung_scores(
     return fitted.score(features_ND[judging_N], labels_N[judging_N])
 
 
-<<<<<<< HEAD
 def score_predictions(
     proba_NK: FloatArray,
     known: Sequence[int],
@@ -113,7 +112,8 @@ def score_predictions(
     error_N = ((target_NK - all_NK) ** 2).sum(1)
     groups = None if groups_N is None else np.asarray(groups_N)
     return judge(all_NK, code_N, error_N, groups, {**(settings or {}), "cv": "held out"})
-=======
+
+
 def final_probe(
     probe: Probe, features_ND: torch.Tensor, labels_N: torch.Tensor, judging_N: torch.Tensor | None
 ) -> FittedProbe:
@@ -123,7 +123,6 @@ def final_probe(
     fits_N = ~judging_N
     held = features_ND[judging_N], labels_N[judging_N]
     return probe.chosen(features_ND[fits_N], labels_N[fits_N], *held)
->>>>>>> graph
 
 
 def as_features(features_ND: Rows) -> NDArray[Any]:

@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 
 from sslsearch import registry
 from sslsearch.data.samples import Samples
-<<<<<<< HEAD
-from sslsearch.probe.base import score_predictions
-=======
-from sslsearch.probe.base import final_probe
->>>>>>> graph
+from sslsearch.probe.base import final_probe, score_predictions
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
@@ -115,20 +111,14 @@ def open_test(
         test, samples = [], []
         for path in contender.runs.values():
             features = read(path)
-<<<<<<< HEAD
             if contender.predicts:
-                classes = np.unique(train.labels_N[train.labelled].numpy()).tolist()
+                classes = np.unique(train_labels.numpy()).tolist()
                 proba_NK = np.asarray(features["test"], np.float64)
             else:
-                fitted = judge.final(features["train"][fits], train_labels)
+                fitted = final_probe(judge, features["train"], train_labels, train.judging)
                 classes = fitted.classes
                 proba_NK = np.asarray(fitted.predict_proba(features["test"]))
             test.append(score_predictions(proba_NK, classes, test_labels).values[metric])
-=======
-            fitted = final_probe(judge, features["train"], train_labels, train.judging)
-            test.append(fitted.score(features["test"], test_labels).values[metric])
-            proba_NK = np.asarray(fitted.predict_proba(features["test"]))
->>>>>>> graph
             samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
         confirmed.append(Confirmed(contender, tuple(test), np.stack(samples)))
     return confirmed

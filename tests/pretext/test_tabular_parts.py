@@ -100,7 +100,7 @@ def test_subtabs_subsets_see_their_own_columns_only() -> None:
 
 def test_mixup_moves_numbers_at_most_as_far_as_it_says() -> None:
     batch = rows(200)
-    view = Compose({"mixup": {"most": 0.25}})(batch, torch.Generator().manual_seed(0))
+    view = Compose({"table_mixup": {"most": 0.25}})(batch, torch.Generator().manual_seed(0))
     far = (view.x["number"] - batch.x["number"]).abs()
     spread = batch.x["number"].max(0).values - batch.x["number"].min(0).values
     assert (far <= 0.25 * spread + 1e-6).all()
