@@ -17,7 +17,7 @@ import methods
 WINS = [case for case in methods.CASES if not case.lost]
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 @pytest.mark.parametrize("case", WINS, ids=[case.method for case in WINS])
 def test_beats_the_untrained_encoder(case: methods.Case) -> None:
     row = methods.measure(case)

@@ -99,7 +99,7 @@ def compare(
     return float(np.mean(before)), float(np.mean(after))
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 @pytest.mark.parametrize(("pretext", "knobs", "augment"), NODES, ids=[c[0] for c in NODES])
 def test_nodes(pretext: str, knobs: Any, augment: Any, tmp_path: Path) -> None:
     optim = {"batch_size": 4096, "lr": 3e-3}
@@ -108,7 +108,7 @@ def test_nodes(pretext: str, knobs: Any, augment: Any, tmp_path: Path) -> None:
     assert after > before
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 def test_gae_on_a_narrow_encoder(tmp_path: Path) -> None:
     """As wide as the authors': inner products of wide vectors learnt less than they lost here."""
     optim, encoder = {"batch_size": 4096, "lr": 1e-2}, {"gcn": {"depth": 2, "width": 32}}
@@ -117,7 +117,7 @@ def test_gae_on_a_narrow_encoder(tmp_path: Path) -> None:
     assert after > before
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 @pytest.mark.parametrize(("pretext", "knobs", "augment"), GRAPHS, ids=[c[0] for c in GRAPHS])
 def test_graphs(pretext: str, knobs: Any, augment: Any, tmp_path: Path) -> None:
     optim = {"batch_size": 64, "lr": 1e-3}

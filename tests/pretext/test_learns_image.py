@@ -29,7 +29,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [  # pretext, its knob
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 @pytest.mark.parametrize(("name", "knobs", "augment"), CASES, ids=[case[0] for case in CASES])
 def test_beats_the_untrained_encoder(
     name: str, knobs: dict[str, Any], augment: dict[str, Any]

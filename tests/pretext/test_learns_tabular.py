@@ -25,7 +25,7 @@ CASES = {"scarf": "breast_cancer", "vime": "breast_cancer", "mae": "breast_cance
 SEEN = 5_120
 
 
-@pytest.mark.slow
+@pytest.mark.learns
 @pytest.mark.parametrize("name", CASES)
 def test_beats_the_untrained_encoder(name: str) -> None:
     data = {"modality": "tabular", "source": f"sklearn:{CASES[name]}", "labels": LABELS}
