@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # matplotlib is imported where something is drawn: workers never draw
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F3C8D")
 BEST, QUIET, INK = "#D55E00", "#9AA0A6", "#3C4043"
@@ -84,6 +85,8 @@ def loss_curve(
     families = list(hues_of(curve.family for curve in trials).items())
     wide = min(3, max(1, len(families)))
     tall = max(1, math.ceil(len(families) / wide))
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(max(4.0, 2.6 * wide), 0.5 + 2.1 * tall), layout="constrained")
     figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     panels = figure.subplots(tall, wide, squeeze=False).ravel()
@@ -140,6 +143,8 @@ def hues_of(families: Iterable[str]) -> dict[str, str]:
 
 
 def _figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=11, color=INK, loc="left")
@@ -154,6 +159,8 @@ def _bare(axes: Axes) -> None:
 
 
 def _samples_axis(axes: Axes, samples: Sequence[int], label: str = "samples seen") -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     low, high = min(samples, default=1), max(samples, default=1)
     if low > 0 and high / low >= 8:  # rungs grow by a factor: equal steps on a logarithmic axis
         axes.set_xscale("log")
@@ -214,6 +221,8 @@ def pixels(axes: Axes, x_CHW: NDArray[np.float32]) -> None:
 
 def cells(axes: Axes, x_RC: NDArray[np.float32]) -> None:
     """Coloured cells between -1 and 1; missing ones (nan) have a colour of their own."""
+    import matplotlib
+
     colours = matplotlib.colormaps["PuOr"].with_extremes(bad="#81C995")
     axes.imshow(x_RC, aspect="auto", cmap=colours, vmin=-1, vmax=1, interpolation="nearest")
 

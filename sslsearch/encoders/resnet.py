@@ -10,23 +10,16 @@ Shapes: B = samples, C = colour channels, H, W = pixels, D = width of the last s
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from sslsearch.distributed import BatchNorm
 from sslsearch.encoders.image import MapEncoder
 from sslsearch.encoders.series import Pool, pooled_width
 from sslsearch.registry import Unit, register
 from sslsearch.values import InputSpec
-
-BLOCKS: dict[int, tuple[Any, list[int]]] = {
-    18: (BasicBlock, [2, 2, 2, 2]),
-    34: (BasicBlock, [3, 4, 6, 3]),
-    50: (Bottleneck, [3, 4, 6, 3]),
-}
 
 
 @register(
@@ -52,10 +45,11 @@ class ImageResNet(MapEncoder):
         norm: Literal["group", "batch"] = "group",
         pool: Pool = "mean",
     ) -> None:
+        from torchvision import models  # here: its import takes seconds, in every process
+
         super().__init__(spec, patch=8 if stem == "small" else 32)
-        block, layers = BLOCKS[depth]
         made = partial(nn.GroupNorm, 32) if norm == "group" else PixelBatchNorm
-        net = ResNet(block, layers, norm_layer=made)
+        net = getattr(models, f"resnet{depth}")(norm_layer=made)
         net.conv1 = (
             nn.Conv2d(self.colours, 64, 3, 1, 1, bias=False)
             if stem == "small"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from sslsearch import plots
 from sslsearch.plots import Bar, Curve
@@ -73,8 +74,10 @@ def test_nothing_to_draw_is_no_error(figure, tmp_path):
 
 def test_cells_are_drawn_as_colours(tmp_path: Path) -> None:
     rows = [np.array([[-1.0, 0.5, np.nan]], np.float32), np.array([[0.1, 1.0, 0.0]], np.float32)]
-    flat = pictures.contact_sheet(
-        rows, [[rows[1]], [rows[0]]], tmp_path / "cells.png", drawn_as="cells"
-    )
+
+    def panel(axes: Axes, x: np.ndarray, original: np.ndarray) -> None:
+        plots.cells(axes, x)
+
+    flat = pictures.contact_sheet(rows, [[rows[1]], [rows[0]]], tmp_path / "cells.png", panel)
     lines = pictures.contact_sheet(rows, [[rows[1]], [rows[0]]], tmp_path / "lines.png")
     assert flat.read_bytes() != lines.read_bytes()
