@@ -110,4 +110,4 @@ def test_a_batch_in_pieces_has_the_same_gradient(name: str) -> None:
         objective(views(pretext.views), torch.Generator().manual_seed(0)).total.backward()
         gradients.append([p.grad for p in encoder.parameters() if p.grad is not None])
     for whole, parts in zip(*gradients, strict=True):
-        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(parts, whole, atol=5e-5, rtol=1e-3)

@@ -91,17 +91,45 @@ def test_dgi_is_pygs() -> None:
     torch.testing.assert_close(ours, expected.detach(), atol=1e-5, rtol=1e-5)
 
 
-def test_gae_and_vgae_are_pygs() -> None:
-    from torch_geometric.nn.models import GAE, VGAE
+def test_gae_is_pygs() -> None:
+    from torch_geometric.nn.models import GAE
 
     x = ring_with_chords()
     z = torch.randn(NODES, 4, generator=rng(1))
     pairs = absent(x, 40, rng())
     ours = link_loss(inner(z, x.edge_2E), inner(z, pairs))
     torch.testing.assert_close(ours, GAE(nn.Identity()).recon_loss(z, x.edge_2E, pairs))
+
+
+def test_vgae_is_pygs() -> None:
+    from torch_geometric.nn.models import VGAE
+
+    x = ring_with_chords()
     mean, log_std = (torch.randn(NODES, 4, generator=rng(s)) for s in (2, 3))
     expected = VGAE(nn.Identity()).kl_loss(mean, log_std)
     torch.testing.assert_close(normality(mean, log_std, x.valid_V), expected)
+
+
+def test_link_prediction_is_cross_entropy_of_hidden_edges_and_absent_pairs() -> None:
+    """With nothing hidden there is nothing to ask; with edges hidden, they and no others count."""
+    x = ring_with_chords()
+    encoder = registry.bind("encoder", {"gcn": {"width": 8, "depth": 1}})(
+        InputSpec("graph", {"features": FEATURES, "nodes": NODES})
+    )
+    pretext = registry.bind("pretext", {"link_prediction": {"hidden": 0.5}})(encoder)
+    asked: list[torch.Tensor] = []
+    pretext.score.register_forward_hook(lambda _m, _i, out: asked.append(out.squeeze(1)))
+    seen: list[Graph] = []
+    encoder.register_forward_pre_hook(lambda _m, given: seen.append(given[0].x))
+    total = pretext.loss(encoder, [whole(x)], rng()).total
+    logits = torch.cat(asked)
+    edge = torch.cat([torch.ones_like(asked[0]), torch.zeros_like(asked[1])])
+    per_pair = F.binary_cross_entropy_with_logits(logits, edge, reduction="none")
+    expected = per_pair[: len(asked[0])].mean() + per_pair[len(asked[0]) :].mean()
+    torch.testing.assert_close(total, expected)
+    assert len(asked[0]) + seen[0].edge_2E.shape[1] == x.edge_2E.shape[1]  # asked or seen
+    unasked = registry.bind("pretext", {"link_prediction": {"hidden": 0.0}})(encoder)
+    assert float(unasked.loss(encoder, [whole(x)], rng()).total.detach()) == 0.0
 
 
 def test_absent_pairs_are_absent() -> None:

@@ -26,22 +26,6 @@ def convnet() -> Encoder:
     return encoder
 
 
-def test_rotations_are_the_authors() -> None:
-    """github.com/gidariss/FeatureLearningRotNet, dataloader.py: rotate_img, of H x W x C."""
-    authors = {
-        0: lambda img: img,
-        1: lambda img: np.flipud(np.transpose(img, (1, 0, 2))),
-        2: lambda img: np.fliplr(np.flipud(img)),
-        3: lambda img: np.transpose(np.flipud(img), (1, 0, 2)),
-    }
-    batch = images()
-    turned = rotnet.all_turns(batch).x.unflatten(0, (4, len(batch)))
-    for turn, rotate in authors.items():
-        for ours, image in zip(turned[turn], batch.x, strict=True):
-            want = rotate(image.permute(1, 2, 0).numpy())
-            np.testing.assert_array_equal(ours.permute(1, 2, 0).numpy(), want)
-
-
 def test_rotnet_knows_its_answers() -> None:
     encoder = convnet()
     pretext = rotnet.RotNet(encoder)
@@ -75,20 +59,6 @@ def test_tiles_lie_inside_their_cells() -> None:
     assert torch.equal(column // 4, (number % 3).expand_as(row))
     assert len(torch.unique(cut[:, 0], dim=0)) == 9
     assert torch.equal(cut[..., 1, 1] - cut[..., 0, 0], torch.full((50, 9, 1), 13.0))
-
-
-def test_tiles_of_one_order_are_laid_in_it() -> None:
-    encoder = convnet()
-    pretext = jigsaw.Jigsaw(encoder, side=3, gap=0.0, orders=10)
-    seen = []
-    encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0].x))
-    batch, rng = images(), torch.Generator().manual_seed(3)
-    pretext.loss(encoder, [batch], rng)
-    asked_B = torch.randint(10, (len(batch),), generator=torch.Generator().manual_seed(3))
-    tile = jigsaw.standardised(jigsaw.tiles(batch.x, 3, 0.0, torch.Generator()))
-    for b, asked in enumerate(asked_B):
-        want = tile[b][pretext.order_KS[asked]]
-        torch.testing.assert_close(seen[0].unflatten(0, (4, 9))[b], want)
 
 
 def test_grid_masking_is_maes_grid() -> None:

@@ -62,7 +62,7 @@ def test_logistic_is_scikit_learns_at_one_of_the_penalties() -> None:
     train, test = samples()
     made = run("logistic", train, test)
     plain = [
-        train.modality.plain(s.batch(torch.arange(len(s)), "cpu"), s.spec) for s in (train, test)
+        train.modality.flat(s.batch(torch.arange(len(s)), "cpu"), s.spec) for s in (train, test)
     ]
     x, new = plain[0][train.labelled].numpy(), plain[1].numpy()
     scale = StandardScaler().fit(x)
@@ -130,9 +130,8 @@ def test_predictions_are_judged_as_they_stand_when_the_test_is_opened() -> None:
     held = {"a": {"train": made.train_ND, "test": made.test_ND}}
     runs: Any = {"a": "a"}
     contender = Contender("boosting", "floor", None, runs, predicts=True)
-    labels = train.labels_N[train.labelled]
     (seen,) = open_test(
-        Record(), [contender], held.__getitem__, labels, test.labels_N, "linear", "accuracy"
+        Record(), [contender], held.__getitem__, train, test.labels_N, "linear", "accuracy"
     )
     right = (made.test_ND.argmax(1) == test.labels_N).double().mean()
     assert seen.test == (pytest.approx(float(right)),)
