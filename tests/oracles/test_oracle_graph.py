@@ -154,7 +154,7 @@ def test_grace_is_nt_xent() -> None:
     assert float(nt_xent(a, b, temperature)) == pytest.approx(total / 14, rel=1e-5)
 
 
-def test_cca_ssg_is_the_authors() -> None:
+def test_cca_ssg_is_authors() -> None:
     h1, h2 = (torch.randn(30, 6, generator=rng(s)) * 3 + 1 for s in (0, 1))
     # main.py of the authors' code
     z1, z2 = ((h - h.mean(0)) / h.std(0) for h in (h1, h2))
@@ -167,7 +167,7 @@ def test_cca_ssg_is_the_authors() -> None:
     torch.testing.assert_close(ours[1], apart)
 
 
-def test_infograph_is_the_authors() -> None:
+def test_infograph_is_authors() -> None:
     sizes, width = (3, 5, 2), 4
     local = [torch.randn(size, width, generator=rng(size)) for size in sizes]
     whole_GD = torch.randn(3, width, generator=rng())
@@ -186,7 +186,7 @@ def test_infograph_is_the_authors() -> None:
     torch.testing.assert_close(jensen_shannon(padded, valid, whole_GD), expected)
 
 
-def test_graphmae_is_the_authors() -> None:
+def test_graphmae_is_authors() -> None:
     x, y = (torch.randn(9, 5, generator=rng(s)) for s in (0, 1))
     hidden = torch.arange(9) % 2 == 0
     # sce_loss of models/loss_func.py

@@ -24,7 +24,7 @@ def convnet() -> Encoder:
     return encoder
 
 
-def test_rotnet_turns_as_the_authors() -> None:
+def test_rotnet_turns_as_authors() -> None:
     """github.com/gidariss/FeatureLearningRotNet, dataloader.py: rotate_img, of H x W x C."""
     authors = {
         0: lambda img: img,

@@ -86,7 +86,7 @@ def test_a_resampled_cell_does_not_depend_on_its_row() -> None:
     assert abs(float(torch.corrcoef(both)[0, 1])) < 0.35
 
 
-def test_vime_is_the_authors_corruption_and_losses() -> None:
+def test_vime_is_authors_corruption_and_losses() -> None:
     """vime_utils.pretext_generator: x~ = x (1 - m) + x_bar m, and a cell's mask is x != x~."""
     batch = table(400, gaps=True)
     after, changed_BF = corrupted(batch, torch.Generator().manual_seed(0), 0.3)
@@ -151,7 +151,7 @@ def test_mae_of_cells_counts_each_column_by_its_kind() -> None:
 @pytest.mark.parametrize(
     ("columns", "subsets", "overlap"), [(20, 4, 0.75), (12, 3, 0.5), (8, 4, 0)]
 )
-def test_subtab_cuts_as_the_authors(columns: int, subsets: int, overlap: float) -> None:
+def test_subtab_cuts_as_authors(columns: int, subsets: int, overlap: float) -> None:
     """subset_generator of src/model.py, for columns that the subsets divide."""
     each = int(columns / subsets)
     more = int(overlap * each)
