@@ -39,7 +39,7 @@ def encoder() -> Encoder:
     return made
 
 
-def test_scarf_is_the_papers_info_nce() -> None:
+def test_scarf_is_papers_info_nce() -> None:
     """Algorithm 1 of the paper, pair by pair; its 1/N in the denominator is the constant log N."""
     rng = torch.Generator().manual_seed(0)
     z, z_bar = (torch.randn(6, 4, generator=rng, dtype=torch.float64) for _ in range(2))
@@ -51,7 +51,7 @@ def test_scarf_is_the_papers_info_nce() -> None:
     assert float(info_nce(z, z_bar, tau)) - math.log(N) == pytest.approx(total, rel=1e-5)
 
 
-def test_marginal_resampling_corrupts_the_papers_share_from_the_pools_marginals() -> None:
+def test_marginal_resampling_corrupts_papers_share_from_the_pools_marginals() -> None:
     """q = the rounded share of all columns, and where corrupted, the column's own distribution."""
     corrupt = registry.bind("augment", {"marginal_resample": {"ratio": 0.6}})
     rng = torch.Generator().manual_seed(0)
@@ -162,7 +162,7 @@ def test_subtab_cuts_as_authors(columns: int, subsets: int, overlap: float) -> N
     assert ours == theirs
 
 
-def test_subtab_leaves_no_column_out_and_measures_the_authors_distance() -> None:
+def test_subtab_leaves_no_column_out_and_measures_authors_distance() -> None:
     for columns in range(2, 15):
         assert windows(columns, 4, 0.75).any(0).all()
     a, b = (torch.randn(5, 3, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
