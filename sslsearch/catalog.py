@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import zip_longest
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -97,14 +98,19 @@ def _table(kind: str, parts: list[Part]) -> Table:
         table.add_column(column, overflow="fold")
     for part in parts:
         knobs = [_knob(name, info) for name, info in part.knobs.model_fields.items()]
-        name = Text(part.name, style="bold")
-        name.append(f"\n{part.paper}" if part.paper else "", style="dim")
-        columns = [[k[key] for k in knobs] for key in ("name", "range", "default", "unit")]
-        required = [k["required"] for k in knobs]
-        defaults = ["needed" if r else show(d) for r, d in zip(required, columns[2], strict=True)]
-        texts = [columns[0], columns[1], defaults, columns[3]]
-        table.add_row(name, *(Text("\n".join(map(str, text))) for text in texts), end_section=True)
+        left = [Text(part.name, style="bold")]
+        left += [Text(part.paper, style="dim")] if part.paper else []
+        rows = list(zip_longest(left, knobs))  # a row for each knob: what wraps stays beside it
+        for number, (name, knob) in enumerate(rows, 1):
+            table.add_row(name, *_cells(knob), end_section=number == len(rows))
     return table
+
+
+def _cells(knob: dict[str, Any] | None) -> list[Text]:
+    if knob is None:
+        return []
+    default = "needed" if knob["required"] else show(knob["default"])
+    return [Text(str(word)) for word in (knob["name"], knob["range"], default, knob["unit"])]
 
 
 def _fit_of(part: Part) -> dict[str, str]:
