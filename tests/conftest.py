@@ -74,6 +74,7 @@ def ray_cluster() -> Iterator[None]:
     """One local Ray for all tests that need one; studies use it as they find it."""
     from sslsearch.search.cluster import cluster
 
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "search")  # programs of test_slot.py
+    here = Path(__file__).parent
+    os.environ["PYTHONPATH"] = f"{here / 'search'}:{here}"  # programs of tests, what they import
     with cluster(None):
         yield

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import psutil
 import ray
 import ray.train
-import ray.train.torch
 import torch
 import torch.distributed as dist
 
@@ -79,7 +78,9 @@ def serve(config: dict[str, Any]) -> None:
 def anyone(old: bool) -> bool:
     """Is any worker of the group due? All go together: one alone would leave the others hanging
     in a collective."""
-    device = ray.train.torch.get_device() if dist.is_initialized() else torch.device("cpu")
+    if not dist.is_initialized():
+        return old
+    device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
     return distributed.most(int(old), device) > 0
 
 
