@@ -10,6 +10,7 @@ D = token width. hidden: True = the encoder must not see it.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import nn
@@ -95,9 +96,9 @@ class MapEncoder(ImageEncoder):
         hidden_B1HW = hidden_B1RC.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
         return torch.where(hidden_B1HW, self.mask_patch.repeat(1, rows, columns), x_BCHW)
 
+    @abstractmethod
     def map(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, D, H', W') of normalised images in whole patches."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
         map_BDHW = self.map(self.see(batch, hidden_BCN))
