@@ -207,19 +207,16 @@ class Job:
 
     def write_best(self, prepared: Prepared, last: Report) -> None:
         """Fit the final probe, open the test split for its one score, and save the bundle."""
+        import torch
         from safetensors.torch import load_file
 
-        from sslsearch import registry
         from sslsearch.data.samples import Samples
-        from sslsearch.probe.base import final_probe
-        from sslsearch.search.pretraining import ENCODER, FEATURES
-        from sslsearch.train import bundle
+        from sslsearch.probe.base import build
+        from sslsearch.train import bundle, remains
 
-        features = load_file(self.out / FEATURES)
         train, test = (Samples.from_table(t) for t in (prepared.train, prepared.test))
-        probe = registry.get("probe", self.recipe["probe"]["name"]).bind({})()
-        labels = train.labels_N[train.labelled]
-        fitted = final_probe(probe, features["train"], labels, train.judging)
+        probe = build(self.recipe["probe"])
+        fitted = remains.fitted_probe(self.out / remains.FEATURES, probe, train)
         scores: dict[str, Any] = {
             "metric": self.space.goal.metric,
             "judge_by": self.space.probe.judge_by,
@@ -230,21 +227,22 @@ class Job:
         }
         if len(test):
             metric = self.space.goal.metric.removeprefix("probe/")
-            seen = fitted.score(features["test"], test.labels_N)
+            truth = probe.truth(test, torch.arange(len(test)), train)
+            seen = fitted.score(load_file(self.out / remains.FEATURES)["test"], truth)
             sides = {"": seen.values, "_low": seen.low, "_high": seen.high}
             scores |= {f"run_test{end}": side.get(metric) for end, side in sides.items()}
             print(f"test {metric} {seen.values[metric]:.3f}, opened once")
         bundle.save(
             self.out / "best",
             recipe=self.recipe,
-            weights=self.out / ENCODER,
+            weights=self.out / remains.ENCODER,
             probe=fitted,
             spec=prepared.spec,
             preprocess=prepared.preprocess,
             classes=prepared.classes,
             scores=scores,
         )
-        for name in (ENCODER, FEATURES):
+        for name in remains.FILES:
             (self.out / name).unlink()
         print(f"{self.out / 'best'}: use it with sslsearch.load({str(self.out / 'best')!r})")
 

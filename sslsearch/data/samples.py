@@ -31,7 +31,7 @@ class Samples:
         columns: tensor columns, on the device of `to`.
         labels_N: int64, -1 = no label that may be seen. On the CPU, as all below.
         groups_N: int64, or None without groups.
-        labelled: int64, the rows that have a label.
+        labelled: int64, the rows that have a label; or those that a probe is shown (`showing`).
         judging: bool, which of `labelled` are a validation split: they judge trials and train no
             probe; None without such a split, where trials are judged by cross-validation.
     """
@@ -71,6 +71,16 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.labels_N)
+
+    def showing(self, rows: torch.Tensor) -> Samples:
+        """The same samples, of which `rows` are handed to a probe instead of the labelled ones."""
+        if rows is self.labelled:
+            return self
+        judges_N = torch.zeros(len(self), dtype=torch.bool)
+        if self.judging is not None:
+            judges_N[self.labelled[self.judging]] = True
+        judging = judges_N[rows]
+        return replace(self, labelled=rows, judging=judging if judging.any() else None)
 
     @property
     def fitting(self) -> torch.Tensor:

@@ -1,48 +1,48 @@
-"""The contract of a probe: features and labels in, scores out; and what may be handed to one.
+"""The contract of a probe: what it is shown of an encoder in, scores out.
 
-Shapes: N = labelled samples, D = features, K = classes.
+Shapes: N = samples it is shown, D = features, K = classes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from sslsearch import registry
-from sslsearch.probe.metrics import judge
-from sslsearch.values import Scores
+from sslsearch.data.samples import Samples
+from sslsearch.encoders.base import Encoder
+from sslsearch.modalities.base import Modality
+from sslsearch.probe.metrics import class_shares, judge
+from sslsearch.values import Batch, Encoded, InputSpec, Scores
 
 Rows = torch.Tensor | NDArray[Any]
 FloatArray = NDArray[np.float64]
 
 
 class FittedProbe(ABC):
-    """A probe that has learnt from labels: it judges new features, and goes to JSON and back."""
+    """A probe that has learnt: it judges features it has not seen, and goes to JSON and back."""
 
     probe: str  # the name it is registered under
-    classes: list[int]  # the labels it knows, sorted; column k of predict_proba is classes[k]
     settings: dict[str, Any]
 
     @abstractmethod
-    def predict_proba(self, features_ND: Rows) -> FloatArray:
-        """Probabilities (N, K)."""
+    def score(self, features_ND: Rows, truth_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
+        """Scores on samples it has not learnt from; truth_N as the probe's `truth` makes it."""
+
+    @abstractmethod
+    def shares(self, metric: str, features_ND: Rows, truth_N: Rows) -> FloatArray:
+        """What each sample adds to a metric (N,), more = better: their mean is the metric, of a
+        loss its negative. So two recipes can be compared sample by sample."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Everything it needs, in plain numbers and lists; has "probe": its registered name."""
-
-    def score(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
-        """Scores on samples it has not learnt from; a label it does not know counts as wrong.
-
-        `r2` is 1 - squared error of the probabilities / that of the labels' own shares.
-        """
-        proba_NK = self.predict_proba(features_ND)
-        return score_predictions(proba_NK, self.classes, labels_N, groups_N, self.settings)
 
     @staticmethod
     def from_dict(saved: dict[str, Any]) -> FittedProbe:
@@ -51,26 +51,102 @@ class FittedProbe(ABC):
         return probe.load(saved)
 
 
-class Probe(ABC):
-    """Judges frozen features by labels.
+class FittedClassifier(FittedProbe):
+    """It tells the classes that it has learnt apart; a label that it does not know is wrong."""
 
-    A subclass is registered with `@register("probe")` and built as `Probe(*, knobs…)`.
-    """
+    classes: list[int]  # the labels it knows, sorted; column k of predict_proba is classes[k]
 
     @abstractmethod
-    def rung(self, features_ND: Rows, labels_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
+    def predict_proba(self, features_ND: Rows) -> FloatArray:
+        """Probabilities (N, K)."""
+
+    def score(self, features_ND: Rows, truth_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
+        """`r2` is 1 - squared error of the probabilities / that of the labels' own shares."""
+        proba_NK = self.predict_proba(features_ND)
+        return score_predictions(proba_NK, self.classes, truth_N, groups_N, self.settings)
+
+    def shares(self, metric: str, features_ND: Rows, truth_N: Rows) -> FloatArray:
+        proba_NK, _, code_N = against(
+            self.predict_proba(features_ND), self.classes, as_labels(truth_N)
+        )
+        return class_shares(metric, proba_NK, code_N)
+
+
+class Probe(ABC):
+    """Judges an encoder: by labels, or by whatever else the samples can tell.
+
+    A subclass is registered with `@register("probe", gives=…)` and built as `Probe(*, knobs…)`. It
+    gives what floors may need: `pooled` where it reads one vector a sample, `labels` where all that
+    it is shown have one, `classes` where it judges probabilities of them.
+
+    Attributes:
+        metrics: those that a goal may name: each a mean over samples (see `FittedProbe.shares`).
+        ranks: those that may rank trials at a rung; the first does where a space names none.
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+    ranks: ClassVar[tuple[str, ...]] = ("r2", *metrics)
+
+    def rows(self, samples: Samples) -> torch.Tensor:
+        """int64: the samples it is shown; those with labels, unless it learns without."""
+        return samples.labelled
+
+    def truth(self, samples: Samples, index_N: torch.Tensor, train: Samples) -> torch.Tensor:
+        """What samples are judged by, one row each: labels, -1 where none may be seen.
+
+        `train` is what the probe learns from; samples may be the same, or the test split.
+        """
+        return samples.labels_N[index_N]
+
+    def look(self, batch: Batch) -> Batch:
+        """The batch as the encoder is to see it."""
+        return batch
+
+    def read(self, encoded: Encoded) -> torch.Tensor:
+        """The features of what the encoder made of a batch, one row (of any shape) a sample."""
+        return encoded.pooled_BD
+
+    def plain(self, batch: Batch, modality: Modality, spec: InputSpec) -> torch.Tensor:
+        """The same of the batch itself: features without any encoder."""
+        return modality.flat(batch, spec)
+
+    def adapt(
+        self, encoder: Encoder, samples: Samples, device: torch.device
+    ) -> tuple[Encoder, FittedProbe | None]:
+        """The encoder as users will get it, and the probe that has learnt with it, if any has."""
+        return encoder, None
+
+    def examine(
+        self,
+        encoder: Encoder,
+        samples: Samples,
+        features_ND: torch.Tensor,
+        truth_N: torch.Tensor,
+        groups_N: ArrayLike | None,
+        device: torch.device,
+    ) -> Scores:
+        """What ranks trials, asked at every rung: of frozen features, unless overridden."""
+        return rung_scores(self, features_ND, truth_N, groups_N, samples.judging)
+
+    @abstractmethod
+    def rung(self, features_ND: Rows, truth_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """Cross-validated scores within the given rows: cheap, asked at every rung."""
 
     @abstractmethod
-    def final(self, features_ND: Rows, labels_N: Rows) -> FittedProbe:
+    def final(self, features_ND: Rows, truth_N: Rows) -> FittedProbe:
         """The probe the field reports, fitted on all given rows, for samples yet unseen."""
 
-    def chosen(self, features_ND: Rows, labels_N: Rows, held_MD: Rows, held_M: Rows) -> FittedProbe:
-        """As `final`, but what is chosen on labels is chosen on the held rows (features, labels).
+    def chosen(self, features_ND: Rows, truth_N: Rows, held_MD: Rows, held_M: Rows) -> FittedProbe:
+        """As `final`, but what is chosen on labels is chosen on the held rows (features, truth).
 
         A probe that chooses nothing has no use for them.
         """
-        return self.final(features_ND, labels_N)
+        return self.final(features_ND, truth_N)
+
+    def taken(self, classes: Sequence[int]) -> FittedProbe:
+        """A fitted probe whose features are its answers already: how floors that predict are
+        judged. `classes` are those of the columns."""
+        return Taken(list(classes), {"cv": "held out"})
 
     @staticmethod
     @abstractmethod
@@ -78,10 +154,31 @@ class Probe(ABC):
         """The fitted probe that `to_dict` wrote."""
 
 
+@dataclass(frozen=True)
+class Taken(FittedClassifier):
+    """Probabilities as they were handed in."""
+
+    classes: list[int]
+    settings: dict[str, Any]
+    probe = "taken"
+
+    def predict_proba(self, features_ND: Rows) -> FloatArray:
+        return np.asarray(features_ND, np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        raise ValueError("answers that were handed in belong to no encoder: nothing can be saved")
+
+
+def build(section: Mapping[str, Any]) -> Probe:
+    """The probe of a recipe's (or a space's) `probe` section."""
+    made: Probe = registry.get("probe", section["name"]).bind(section.get("knobs"))()
+    return made
+
+
 def rung_scores(
     probe: Probe,
     features_ND: torch.Tensor,
-    labels_N: torch.Tensor,
+    truth_N: torch.Tensor,
     groups_N: ArrayLike | None,
     judging_N: torch.Tensor | None,
 ) -> Scores:
@@ -90,9 +187,9 @@ def rung_scores(
     judging_N: bool, the rows of that split; None without one.
     """
     if judging_N is None:
-        return probe.rung(features_ND, labels_N, groups_N)
-    fitted = final_probe(probe, features_ND, labels_N, judging_N)
-    return fitted.score(features_ND[judging_N], labels_N[judging_N])
+        return probe.rung(features_ND, truth_N, groups_N)
+    fitted = final_probe(probe, features_ND, truth_N, judging_N)
+    return fitted.score(features_ND[judging_N], truth_N[judging_N])
 
 
 def score_predictions(
@@ -103,26 +200,32 @@ def score_predictions(
     settings: Mapping[str, Any] | None = None,
 ) -> Scores:
     """Scores of probabilities (N, K), whose column k is of the class known[k] (sorted)."""
-    labels = as_labels(labels_N)
-    classes = np.union1d(known, labels)
-    code_N = np.searchsorted(classes, labels)
-    all_NK = np.zeros((len(labels), len(classes)))
-    all_NK[:, np.searchsorted(classes, known)] = proba_NK
-    target_NK = np.eye(len(classes))[code_N]
-    error_N = ((target_NK - all_NK) ** 2).sum(1)
+    all_NK, classes, code_N = against(proba_NK, known, as_labels(labels_N))
+    error_N = ((np.eye(len(classes))[code_N] - all_NK) ** 2).sum(1)
     groups = None if groups_N is None else np.asarray(groups_N)
     return judge(all_NK, code_N, error_N, groups, {**(settings or {}), "cv": "held out"})
 
 
+def against(
+    proba_NK: FloatArray, known: Sequence[int], labels_N: NDArray[np.int64]
+) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Probabilities with a column for each class, known or only seen here; these classes, sorted;
+    and each row's class as its place among them."""
+    classes = np.union1d(known, labels_N)
+    all_NK = np.zeros((len(labels_N), len(classes)))
+    all_NK[:, np.searchsorted(classes, known)] = proba_NK
+    return all_NK, classes, np.searchsorted(classes, labels_N)
+
+
 def final_probe(
-    probe: Probe, features_ND: torch.Tensor, labels_N: torch.Tensor, judging_N: torch.Tensor | None
+    probe: Probe, features_ND: torch.Tensor, truth_N: torch.Tensor, judging_N: torch.Tensor | None
 ) -> FittedProbe:
     """The probe that the field reports: a validation split chooses its penalty and no more."""
     if judging_N is None:
-        return probe.final(features_ND, labels_N)
+        return probe.final(features_ND, truth_N)
     fits_N = ~judging_N
-    held = features_ND[judging_N], labels_N[judging_N]
-    return probe.chosen(features_ND[fits_N], labels_N[fits_N], *held)
+    held = features_ND[judging_N], truth_N[judging_N]
+    return probe.chosen(features_ND[fits_N], truth_N[fits_N], *held)
 
 
 def as_features(features_ND: Rows) -> NDArray[Any]:

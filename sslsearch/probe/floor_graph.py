@@ -17,7 +17,7 @@ from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch
 
 
-@register("floor", modality="graph", paper="Wu et al. 2019, arXiv:1902.07153")
+@register("floor", modality="graph", needs=["pooled"], paper="Wu et al. 2019, arXiv:1902.07153")
 def propagated(
     train: Samples,
     test: Samples,

@@ -21,7 +21,13 @@ SAMPLED = 20_000  # patches whose covariance is whitened
 FLAT, WHITE = 10 / 255**2, 0.1  # what is added to variances, of values in 0..1 and whitened ones
 
 
-@register("floor", modality="image", traits=["random"], paper="Coates & Ng 2011, ICML")
+@register(
+    "floor",
+    modality="image",
+    traits=["random"],
+    needs=["pooled"],
+    paper="Coates & Ng 2011, ICML",
+)
 def random_patches(
     train: Samples,
     test: Samples,

@@ -26,7 +26,11 @@ Kernels = Annotated[int, Field(ge=84), Unit("kernels")]  # 84 is one of each sha
 
 
 @register(
-    "floor", modality="timeseries", traits=["random"], paper="Tan et al. 2022, arXiv:2102.00457"
+    "floor",
+    modality="timeseries",
+    traits=["random"],
+    needs=["pooled"],
+    paper="Tan et al. 2022, arXiv:2102.00457",
 )
 def multirocket(
     train: Samples, test: Samples, seed: int, encoder: dict[str, Any], *, kernels: Kernels = 6_250
@@ -42,6 +46,7 @@ def multirocket(
     "floor",
     modality="timeseries",
     traits=["random"],
+    needs=["pooled"],
     paper="Dempster et al. 2021, arXiv:2012.08791",
 )
 def minirocket(

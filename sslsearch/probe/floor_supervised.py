@@ -20,7 +20,7 @@ from sslsearch.registry import Count, NonNegative, Positive, Unit, register
 SMALLEST, LARGEST = 8, 64  # samples of a batch
 
 
-@register("floor", traits=["random"])
+@register("floor", traits=["random"], needs=["labels", "pooled"])
 def supervised(
     train: Samples,
     test: Samples,

@@ -24,7 +24,7 @@ FOLDS = 5
 Predict = Callable[[NDArray[Any], NDArray[np.int64], NDArray[Any]], NDArray[np.float64]]
 
 
-@register("floor", modality="tabular")
+@register("floor", modality="tabular", needs=["classes"])
 def logistic(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) -> FloorFeatures:
     """Logistic regression on the row itself: scaled numbers, one-hot categories, missing flags.
 
@@ -32,13 +32,14 @@ def logistic(train: Samples, test: Samples, seed: int, encoder: dict[str, Any]) 
     """
 
     def predict(x: NDArray[Any], y: NDArray[np.int64], new: NDArray[Any]) -> NDArray[np.float64]:
-        return Linear(head="logistic").final(x, y).predict_proba(new)
+        proba_NK: NDArray[np.float64] = Linear(head="logistic").final(x, y).predict_proba(new)
+        return proba_NK
 
     rows = flat(train, train.labelled).numpy(), flat(test, everything(test)).numpy()
     return _predictions(predict, train, *rows, 0)
 
 
-@register("floor", modality="tabular", traits=["random"])
+@register("floor", modality="tabular", traits=["random"], needs=["classes"])
 def boosting(
     train: Samples,
     test: Samples,

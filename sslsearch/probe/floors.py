@@ -1,7 +1,10 @@
 """The contract of a floor: what SSL must beat. A floor turns samples into features, or predicts.
 
 It is built as `f(train, test, seed, encoder, *, knobs) -> FloorFeatures` and registered with
-`@register("floor", modality=…)`. `encoder` is the space's usual encoder as `{name: {knob: value}}`.
+`@register("floor", modality=…, needs=…)`. `encoder` is the space's usual encoder as
+`{name: {knob: value}}`. It needs what a probe must give: `pooled` (it makes one vector a sample),
+`labels` (it learns from them), `classes` (it predicts them). One that needs nothing takes the probe
+after the encoder, and does as that looks and reads.
 The caller judges all floors with the probe that judges the trials: `rung` on the labelled training
 rows, `final` for the test rows; predictions are scored as they stand. A floor never sees a test
 label: `test` comes without any.
@@ -18,6 +21,7 @@ from typing import Any, Protocol
 import torch
 
 from sslsearch.encoders.base import Encoder
+from sslsearch.probe.base import Probe
 from sslsearch.values import Batch, InputSpec
 
 BATCH = 256  # samples encoded at a time
@@ -88,12 +92,17 @@ def flat(samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def pooled(encoder: Encoder, samples: Samples, index_N: torch.Tensor) -> torch.Tensor:
-    """One vector per sample, from the encoder as it is: the rows of index_N, on the CPU."""
+def pooled(
+    encoder: Encoder, samples: Samples, index_N: torch.Tensor, probe: Probe | None = None
+) -> torch.Tensor:
+    """One vector per sample (or what the probe reads), from the encoder as it is: the rows of
+    index_N, on the CPU."""
     encoder.eval()
     on = next(encoder.parameters()).device
-    rows = [encoder(batch).pooled_BD.float().cpu() for batch in batches(samples, index_N, on)]
-    return torch.cat(rows)
+    seen = batches(samples, index_N, on)
+    if probe is None:
+        return torch.cat([encoder(batch).pooled_BD.float().cpu() for batch in seen])
+    return torch.cat([probe.read(encoder(probe.look(batch))).float().cpu() for batch in seen])
 
 
 def filled(batch: Batch) -> torch.Tensor:

@@ -15,7 +15,15 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sslsearch.probe.base import FittedProbe, Probe, Rows, as_features, as_groups, as_task
+from sslsearch.probe.base import (
+    FittedClassifier,
+    FittedProbe,
+    Probe,
+    Rows,
+    as_features,
+    as_groups,
+    as_task,
+)
 from sslsearch.probe.metrics import judge
 from sslsearch.registry import Count, Positive, Unit, register
 from sslsearch.values import Scores
@@ -37,11 +45,19 @@ def knn(
     k: Neighbours = 20,
     temperature: Temperature = 0.07,
 ) -> float:
-    """Leave-one-out accuracy of weighted cosine nearest neighbours among the labelled samples."""
+    """Leave-one-out accuracy of weighted cosine nearest neighbours among the labelled samples; nan
+    where they are all of one class."""
+    if len(np.unique(np.asarray(labels_N))) < 2:
+        return float("nan")
     return Knn(k=k, temperature=temperature).rung(features_ND, labels_N).values["accuracy"]
 
 
-@register("probe", "knn", paper="Wu et al. 2018, arXiv:1805.01978")
+@register(
+    "probe",
+    "knn",
+    gives=["classes", "labels", "pooled"],
+    paper="Wu et al. 2018, arXiv:1805.01978",
+)
 class Knn(Probe):
     """Nearest neighbours by cosine similarity, a closer one's vote weighing more; no training."""
 
@@ -81,7 +97,7 @@ class Knn(Probe):
 
 
 @dataclass(frozen=True)
-class FittedKnn(FittedProbe):
+class FittedKnn(FittedClassifier):
     """The labelled samples themselves, as unit vectors."""
 
     classes: list[int]

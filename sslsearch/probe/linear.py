@@ -20,6 +20,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from sslsearch.probe.base import (
+    FittedClassifier,
     FittedProbe,
     Probe,
     Rows,
@@ -42,7 +43,7 @@ Folds = Annotated[int, Field(ge=2), Unit("folds")]
 Penalty = Annotated[Positive, Unit("ridge penalty on standardised features")]
 
 
-@register("probe", "linear")
+@register("probe", "linear", gives=["classes", "labels", "pooled"])
 class Linear(Probe):
     """Ridge with exact leave-one-out at rungs; at the end logistic regression (ridge if wide).
 
@@ -91,7 +92,7 @@ class Linear(Probe):
         }
         return judge(proba_NK, code_N, (left_out.error_NK**2).sum(1), groups, settings)
 
-    def final(self, features_ND: Rows, labels_N: Rows) -> FittedProbe:
+    def final(self, features_ND: Rows, labels_N: Rows) -> FittedLinear:
         """Fitted on all rows; its penalty is chosen on them too (by folds, or leave-one-out)."""
         features, classes, code_N = as_task(features_ND, labels_N)
         settings = self._settings(features, len(classes))
@@ -205,7 +206,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class FittedLinear(FittedProbe):
+class FittedLinear(FittedClassifier):
     """softmax of an affine map of standardised features."""
 
     classes: list[int]

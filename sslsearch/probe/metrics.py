@@ -5,7 +5,8 @@ Shapes: N = samples, K = classes.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,12 @@ from sslsearch.values import Scores
 
 FloatArray = NDArray[np.float64]
 TINY = 1e-12  # the least probability a log-loss is taken of
+LOSSES = frozenset({"log_loss", "mse", "mae"})  # of all probes' metrics those where less is better
+
+
+def sign(metric: str) -> int:
+    """+1 where more is better, -1 for losses: scores are always maximised."""
+    return -1 if metric in LOSSES else 1
 
 
 def judge(
@@ -37,7 +44,6 @@ def judge(
     right_N = (predicted_N == code_N).astype(np.float64)
     hits_K, true_K = table_KK.diagonal(), table_KK.sum(1)
     seen_K = true_K > 0  # a class without a sample has no recall
-    f1_K = 2 * hits_K / np.maximum(true_K + table_KK.sum(0), 1)
 
     loss_N = -np.log(np.maximum(proba_NK[np.arange(n), code_N], TINY))
     spread_N = ((np.eye(k)[code_N] - true_K / n) ** 2).sum(1)
@@ -47,7 +53,7 @@ def judge(
     values = {
         "accuracy": accuracy.value,
         "balanced_accuracy": float((hits_K[seen_K] / true_K[seen_K]).mean()),
-        "macro_f1": float(f1_K[seen_K | (table_KK.sum(0) > 0)].mean()),
+        "macro_f1": _macro_f1(table_KK),
         "log_loss": loss.value,
     }
     effective = n if groups_N is None else _effective(accuracy.value, accuracy.variance, groups_N)
@@ -86,3 +92,70 @@ def _balanced_interval(
     down = float(((share_K - low_K) ** 2).sum()) ** 0.5 / k
     up = float(((high_K - share_K) ** 2).sum()) ** 0.5 / k
     return mean - down, mean + up
+
+
+def class_shares(metric: str, proba_NK: FloatArray, code_N: NDArray[np.int64]) -> FloatArray:
+    """What each sample adds to a metric of classes; code_N is each sample's column in proba_NK."""
+    n, k = proba_NK.shape
+    if metric == "log_loss":
+        return np.asarray(np.log(np.maximum(proba_NK[np.arange(n), code_N], TINY)), np.float64)
+    predicted_N = proba_NK.argmax(1)
+    right_N: FloatArray = (predicted_N == code_N).astype(np.float64)
+    if metric == "accuracy":
+        return right_N
+    count_K = np.bincount(code_N, minlength=k)
+    if metric == "balanced_accuracy":
+        weight_K = n / ((count_K > 0).sum() * np.maximum(count_K, 1))
+        balanced_N: FloatArray = right_N * weight_K[code_N]
+        return balanced_N
+    if metric == "macro_f1":
+        return cell_shares(code_N, predicted_N, k, k, _macro_f1)
+    raise ValueError(f"{metric} is not a mean over samples")
+
+
+def _macro_f1(table_KK: NDArray[Any]) -> float:
+    true_K, said_K = table_KK.sum(1), table_KK.sum(0)
+    there_K = (true_K > 0) | (said_K > 0)
+    f1_K = 2 * table_KK.diagonal() / np.maximum(true_K + said_K, 1)
+    return float(f1_K[there_K].mean())
+
+
+def cell_shares(
+    row_N: NDArray[np.int64],
+    column_N: NDArray[np.int64],
+    rows: int,
+    columns: int,
+    of: Callable[[NDArray[Any]], float],
+) -> FloatArray:
+    """Each sample's share in a figure of a contingency table (rows, columns): jackknife
+    pseudo-values, moved so that their mean is the figure (Efron & Stein 1981)."""
+    n = len(row_N)
+    cell_N = row_N * columns + column_N
+    table = np.bincount(cell_N, minlength=rows * columns)
+    whole, without = of(table.reshape(rows, columns)), np.zeros(rows * columns)
+    for cell in np.unique(cell_N):
+        table[cell] -= 1
+        without[cell] = of(table.reshape(rows, columns))
+        table[cell] += 1
+    return centred(whole, without[cell_N], n)
+
+
+def centred(whole: float, without_N: FloatArray, n: int) -> FloatArray:
+    """Pseudo-values of a figure from what it is without each sample, with the figure as mean."""
+    pull_N: FloatArray = -(n - 1) * (without_N - without_N.mean())
+    return whole + pull_N
+
+
+def share_scores(shares: Mapping[str, FloatArray], groups_N: NDArray[Any] | None) -> Figures:
+    """Values and 95 % intervals of metrics, from each sample's share in them."""
+    values, low, high = {}, {}, {}
+    for metric, share_N in shares.items():
+        found = ratio_interval(sign(metric) * share_N, np.ones(len(share_N)), groups_N)
+        values[metric], low[metric], high[metric] = found.value, found.low, found.high
+    return Figures(values, low, high)
+
+
+class Figures(NamedTuple):
+    values: dict[str, float]
+    low: dict[str, float]
+    high: dict[str, float]

@@ -6,19 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
-from sslsearch import registry
 from sslsearch.data.samples import Samples
-from sslsearch.probe.base import final_probe, score_predictions
+from sslsearch.probe.base import Probe
 from sslsearch.probe.interval import mean_interval, paired_difference
+from sslsearch.probe.metrics import LOSSES
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
+from sslsearch.train.remains import FEATURES, fitted_probe
 from sslsearch.values import Recipe
 
 Floats = NDArray[np.float64]
@@ -93,50 +94,28 @@ class Confirmed:
 def open_test(
     record: Record,
     contenders: Sequence[Contender],
-    read: Any,
     train: Samples,
-    test_labels: torch.Tensor,
-    probe: str,
+    test: Samples,
+    probe: Probe,
     metric: str,
 ) -> list[Confirmed]:
-    """The one place where test labels are read: fit each run's final probe, score it, once.
+    """The one place where the test is read: fit each run's final probe, score it, once.
 
     Each opening is counted in the study's record.
     """
     record.remember("test_opened", record.recall("test_opened", 0) + 1)
-    judge = registry.get("probe", probe).bind({})()
-    train_labels = train.labels_N[train.labelled]
+    truth = probe.truth(test, torch.arange(len(test)), train)
+    classes = np.unique(train.labels_N[train.labelled].numpy()).tolist()
     confirmed = []
     for contender in contenders:
-        test, samples = [], []
+        scores, samples = [], []
         for path in contender.runs.values():
-            features = read(path)
-            if contender.predicts:
-                classes = np.unique(train_labels.numpy()).tolist()
-                proba_NK = np.asarray(features["test"], np.float64)
-            else:
-                fitted = final_probe(judge, features["train"], train_labels, train.judging)
-                classes = fitted.classes
-                proba_NK = np.asarray(fitted.predict_proba(features["test"]))
-            test.append(score_predictions(proba_NK, classes, test_labels).values[metric])
-            samples.append(sample_scores(metric, proba_NK, test_labels.numpy()))
-        confirmed.append(Confirmed(contender, tuple(test), np.stack(samples)))
+            seen = load_file(path)["test"]
+            knows = probe.taken(classes) if contender.predicts else fitted_probe(path, probe, train)
+            scores.append(knows.score(seen, truth).values[metric])
+            samples.append(knows.shares(metric, seen, truth))
+        confirmed.append(Confirmed(contender, tuple(scores), np.stack(samples)))
     return confirmed
-
-
-def sample_scores(metric: str, proba_NK: Floats, labels_N: NDArray[np.int64]) -> Floats:
-    """What each test sample adds to the metric; their mean is the metric (its negative for a
-    loss), so that two recipes can be compared sample by sample."""
-    right_N: Floats = (proba_NK.argmax(axis=1) == labels_N).astype(float)
-    if metric == "balanced_accuracy":
-        classes, code_N, counts = np.unique(labels_N, return_inverse=True, return_counts=True)
-        weight_N: Floats = len(labels_N) / (len(classes) * counts[code_N])
-        return right_N * weight_N
-    if metric == "log_loss":
-        true_N: Floats = proba_NK[np.arange(len(labels_N)), labels_N]
-        likely_N: Floats = np.log(np.clip(true_N, np.finfo(float).tiny, None))
-        return likely_N
-    return right_N
 
 
 @dataclass(frozen=True)
@@ -179,8 +158,8 @@ def decide(
     gap = paired_difference(winner.samples_RN, default.samples_RN, groups)
     mean, low, high = gap.mean, gap.low, gap.high
     points = f"{100 * mean:+.1f} points of test {metric} [{100 * low:+.1f}, {100 * high:+.1f}]"
-    if metric == "log_loss":
-        points = f"{-mean:+.3f} of test log_loss [{-high:+.3f}, {-low:+.3f}]"
+    if metric in LOSSES:
+        points = f"{-mean:+.3f} of test {metric} [{-high:+.3f}, {-low:+.3f}]"
     if low > 0 and math.isfinite(gap.se_seeds):  # one seed says nothing of the next
         sentence = f"The best recipe beats the default by {points}; it is exported."
         return Verdict(winner, winner, default, (mean, low, high), True, sentence, ties)
@@ -196,7 +175,7 @@ def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Con
     done = [row for row in rows if row.status == "ok"]
     if not done:
         return None
-    runs = {row.name: folder / "trials" / row.name / "features.safetensors" for row in done}
+    runs = {row.name: folder / "trials" / row.name / FEATURES for row in done}
     scores = tuple(row.score for row in done)
     return Contender(name, kind, done[0].recipe, runs, scores)
 

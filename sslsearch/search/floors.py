@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 from sslsearch import registry
 from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
-from sslsearch.probe.base import rung_scores, score_predictions
+from sslsearch.probe.base import build, rung_scores
+from sslsearch.probe.metrics import sign
 from sslsearch.search.board import Line
 from sslsearch.search.confirm import Contender
 from sslsearch.space import Space
-from sslsearch.train.judge import selection_sign
 from sslsearch.values import Recipe, Scores
 
 RESTARTS = 3  # of the floors' actor, should its node die: what is done lies on disk
@@ -38,10 +38,12 @@ ALWAYS = "majority"  # costs nothing, and no score means anything without it
 class FloorRunner:
     """Computes floors one after another. An actor."""
 
-    def __init__(self, tables: tuple[Any, Any], folder: str) -> None:
+    def __init__(self, tables: tuple[Any, Any], folder: str, probe: dict[str, Any]) -> None:
         os.nice(NICE)
         # References inside a tuple arrive as such: they are still good when the actor restarts.
-        self.train, self.test = (Samples.from_table(table) for table in ray.get(list(tables)))
+        train, self.test = (Samples.from_table(table) for table in ray.get(list(tables)))
+        self.probe = build(probe)
+        self.train = train.showing(self.probe.rows(train))
         self.folder = Path(folder)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
@@ -49,7 +51,9 @@ class FloorRunner:
         torch.set_num_threads(1)  # again each time: numba's threads raise it
         path = self.folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
         if not path.exists():
-            made = registry.get("floor", name).bind({})(self.train, self.test, seed, encoder)
+            floor = registry.get("floor", name)
+            eyes = () if floor.needs else (self.probe,)
+            made = floor.bind({})(self.train, self.test, seed, encoder, *eyes)
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {
                 "train": torch.as_tensor(made.train_ND).float().contiguous(),
@@ -71,10 +75,16 @@ class Floors:
 
     def __init__(self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path) -> None:
         self.space, self.encoder, self.folder = space, encoder, folder
+        self.probe = build(space.probe.model_dump())
         samples = Samples.from_table(data.train)
-        self.labels, self.judging = samples.labels_N[samples.labelled], samples.judging
+        samples = samples.showing(self.probe.rows(samples))
+        self.truth = self.probe.truth(samples, samples.labelled, samples)
+        self.judging = samples.judging
+        self.classes = np.unique(samples.labels_N[samples.labelled].numpy()).tolist()
         self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]
-        self.names = list(dict.fromkeys([ALWAYS, *space.probe.against]))
+        gives = registry.get("probe", space.probe.name).gives
+        always = [ALWAYS] if registry.get("floor", ALWAYS).needs <= gives else []
+        self.names = list(dict.fromkeys([*always, *space.probe.against]))
         self.refs: dict[str, list[Any]] = {}
 
     def place(self, train: Any, test: Any) -> None:
@@ -88,7 +98,9 @@ class Floors:
         """
         if not self.refs:
             lasting = ray.remote(num_cpus=0, max_restarts=RESTARTS, max_task_retries=RESTARTS)
-            self.runner = lasting(FloorRunner).remote(self.tables, str(self.folder))
+            self.runner = lasting(FloorRunner).remote(
+                self.tables, str(self.folder), self.space.probe.model_dump()
+            )
             self.refs = {name: self._begin(name, self.encoder) for name in self.names}
 
     def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:
@@ -117,29 +129,20 @@ class Floors:
             return None
         scores = self._cross_validated(path)
         metric = self.space.probe.judge_by
-        sign = selection_sign(metric)
+        better = sign(metric)
         sides = (scores.low.get(metric, math.nan), scores.high.get(metric, math.nan))
-        low, high = sorted(sign * side for side in sides)
-        return sign * scores.values[metric], low, high
+        low, high = sorted(better * side for side in sides)
+        return better * scores.values[metric], low, high
 
     def _cross_validated(self, path: Path) -> Scores:
         """By the probe that judges the trials, or of what the floor itself has predicted."""
         train = load_file(path)["train"]
         if _about(path, "predicts"):
-            classes = np.unique(self.labels.numpy()).tolist()
-            return score_predictions(train.double().numpy(), classes, self.labels, self.groups)
-        probe = registry.get("probe", self.space.probe.name).bind({})()
-        scores: Scores = rung_scores(probe, train, self.labels, self.groups, self.judging)
-        return scores
+            return self.probe.taken(self.classes).score(train, self.truth, self.groups)
+        return rung_scores(self.probe, train, self.truth, self.groups, self.judging)
 
 
 def _about(path: Path, word: str) -> bool:
     """What a floor said of its features; a word that an older file has not is false."""
     with safe_open(path, framework="pt") as file:
         return bool(json.loads(file.metadata().get(word, "false")))
-
-
-def read_features(path: Path) -> dict[str, torch.Tensor]:
-    """train (labelled samples, in order) and test features, as a floor or a finalist left them."""
-    tensors: dict[str, torch.Tensor] = load_file(path)
-    return tensors

@@ -11,19 +11,18 @@ from typing import Any
 
 import torch
 
-from sslsearch import registry
 from sslsearch.plots import Bar
-from sslsearch.probe.base import final_probe
+from sslsearch.probe.base import build as build_probe
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
 from sslsearch.search.cost import cost, rung_agreement, saved
-from sslsearch.search.floors import read_features
 from sslsearch.search.study import Answer, Study
 from sslsearch.track import pictures
 from sslsearch.track.params import scrub
 from sslsearch.track.summary import Row, Summary
 from sslsearch.train import bundle, checkpoint
 from sslsearch.train.build import build
+from sslsearch.train.remains import ENCODER, fitted_probe
 from sslsearch.values import Recipe
 
 SHEET_SAMPLES, SHEET_VIEWS = 4, 4
@@ -139,13 +138,12 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
     scores = chosen.contender.scores
     best = max(range(len(scores)), key=scores.__getitem__)
     path = list(chosen.contender.runs.values())[best]
-    probe = registry.get("probe", study.space.probe.name).bind({})()
-    labels, judging = study.train.labels_N[study.train.labelled], study.train.judging
+    probe = build_probe(study.space.probe.model_dump())
     bundle.save(
         study.folder / "best",
         recipe=shareable(_recipe(chosen)),
-        weights=path.with_name("encoder.safetensors"),
-        probe=final_probe(probe, read_features(path)["train"], labels, judging),
+        weights=path.with_name(ENCODER),
+        probe=fitted_probe(path, probe, study.train),
         spec=study.data.spec,
         preprocess=study.data.preprocess,
         classes=study.data.classes,

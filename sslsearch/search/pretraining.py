@@ -12,17 +12,16 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.train.torch import TorchTrainer
-from safetensors.torch import save_file
 
 from sslsearch import distributed
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search.confirm import without_labels
 from sslsearch.search.resources import Fit
-from sslsearch.train.embed import features
+from sslsearch.train import remains
 from sslsearch.train.loop import Trial
 from sslsearch.values import Recipe
 
-ENCODER, FEATURES = "encoder.safetensors", "features.safetensors"  # left when the training is over
 RESTARTS = 3  # of the worker group, after which the training is given up
 
 
@@ -84,22 +83,12 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         if first and not over:
             trial.save(path)
     if first and not over:
-        leave(trial, Samples.from_table(ray.get(config["test"])), path.parent)
+        test = Samples.from_table(ray.get(config["test"]))
+        probe = build(trial.recipe["probe"])
+        remains.leave(path.parent, trial.objective.encoder, probe, samples, test, device)
     return vars(trial.reports[-1])
 
 
 def _as_first(said: bool, device: torch.device) -> bool:
     """What worker 0 says, on every worker."""
     return bool(distributed.agree(torch.tensor(int(said), device=device)))
-
-
-def leave(trial: Trial, test: Samples, out: Path) -> None:
-    """The encoder, and what it sees in the labelled and the test samples, for the driver."""
-    encoder, samples, device = trial.objective.encoder, trial.samples, trial.device
-    tensors = {
-        "train": features(encoder, samples, samples.labelled, device),
-        "test": features(encoder, test, torch.arange(len(test)), device),
-    }
-    weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-    save_file(weights, out / ENCODER)
-    save_file(tensors, out / FEATURES)

@@ -12,9 +12,9 @@ import ray.train.torch
 import torch
 
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search import mailbag
-from sslsearch.train import checkpoint
-from sslsearch.train.embed import features
+from sslsearch.train import checkpoint, remains
 from sslsearch.train.loop import Trial
 from sslsearch.values import Recipe, Status
 
@@ -95,16 +95,15 @@ class TrialProgram:
             self.note = f"started over; its checkpoint is set aside as {aside}, for {fault}"
 
     def _keep(self, trial: Trial, folder: Path) -> None:
-        """Write the encoder and the features of labelled and test samples for `confirm`."""
-        encoder = trial.objective.encoder
-        everything = torch.arange(len(self.test))
-        tensors = {
-            "train": features(encoder, self.train, self.train.labelled, self.device),
-            "test": features(encoder, self.test, everything, self.device),
-        }
-        weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-        checkpoint.write(folder / "encoder.safetensors", weights, {})
-        checkpoint.write(folder / "features.safetensors", tensors, {})
+        """What `confirm` will ask of the trial."""
+        remains.leave(
+            folder,
+            trial.objective.encoder,
+            build(trial.recipe["probe"]),
+            self.train,
+            self.test,
+            self.device,
+        )
 
 
 def blame(fault: BaseException) -> Status:

@@ -20,13 +20,14 @@ import ray.tune
 
 from sslsearch.data.prepare import Prepared, prepare
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search import confirm
 from sslsearch.search.announce import Announcer
 from sslsearch.search.board import Line
 from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
-from sslsearch.search.floors import Floors, read_features
+from sslsearch.search.floors import Floors
 from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
@@ -252,13 +253,7 @@ class Study:
         test = Samples.from_table(self.data.test)
         metric = self.space.goal.metric.removeprefix("probe/")
         confirmed = confirm.open_test(
-            self.record,
-            contenders,
-            read_features,
-            self.train,
-            test.labels_N,
-            self.space.probe.name,
-            metric,
+            self.record, contenders, self.train, test, build(self.space.probe.model_dump()), metric
         )
         verdict = confirm.decide(confirmed, metric, test.groups_N)
         announcer.write_board(self._tests(confirmed, announcer))

@@ -13,6 +13,7 @@ from sslsearch import registry
 from sslsearch.registry import did_you_mean
 from sslsearch.space.errors import Faults
 from sslsearch.space.fit import check_fit
+from sslsearch.space.judging import check_judging
 from sslsearch.space.knobs import BAD, read_fixed
 from sslsearch.space.nodes import Fixed, Map, Node
 from sslsearch.space.parts import PartReader
@@ -22,6 +23,7 @@ from sslsearch.space.sections import (
     Head,
     Optim,
     PartName,
+    Probe,
     Section,
     columns_model,
     data_section,
@@ -56,8 +58,9 @@ def check(root: yaml.Node, default_name: str, faults: Faults) -> Checked | None:
     if modality not in registry.parts("modality"):
         modality = None
     tree = _tree(here, root, modality, faults)
-    if "probe" in sections and modality:
-        _floors(sections, here, modality)
+    probe = sections.get("probe")
+    if isinstance(probe, Probe) and modality:
+        sections["probe"] = check_judging(head, probe, modality, here, root, faults)
     if faults:
         return None
     assert head is not None
@@ -203,15 +206,6 @@ def _tree(here: Entries, root: yaml.Node, modality: str | None, faults: Faults) 
     return tree
 
 
-def _floors(sections: dict[str, Section], here: Entries, modality: str) -> None:
-    """Where the YAML names no floors, the modality's own run."""
-    node = here["probe"][1] if "probe" in here else None
-    said = isinstance(node, yaml.MappingNode) and "against" in entries(node)
-    floors = list(_of_modality(modality, "floors"))
-    if not said:
-        sections["probe"] = sections["probe"].model_copy(update={"against": floors})
-
-
 def _of_modality(modality: str, attribute: str) -> Any:
-    """What the class of a modality says: `default_encoder`, `floors`."""
+    """What the class of a modality says: `default_encoder`."""
     return getattr(registry.get("modality", modality).make, attribute)

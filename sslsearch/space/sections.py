@@ -52,13 +52,15 @@ Name = Annotated[
     str,
     _law(r"[A-Za-z0-9][\w.-]*", "a name for a folder: letters, digits and . _ -"),
 ]
-GoalText = Annotated[  # metrics that are means over samples, so that two recipes can be paired
+Objective = Annotated[
     str,
     _law(
-        r"maximize probe/(accuracy|balanced_accuracy)|minimize probe/log_loss",
-        "maximize probe/accuracy, maximize probe/balanced_accuracy or minimize probe/log_loss",
+        r"(maximize|minimize) (probe|cost)/[a-z0-9_]+",
+        "maximize or minimize, and a metric: maximize probe/accuracy, minimize probe/mse",
     ),
 ]
+GoalText = Objective | list[Objective]
+COSTS = ("params", "features", "seconds")  # of the encoder, an embedding, a trial
 AUTO = Literal["auto"]
 
 
@@ -139,14 +141,15 @@ class Probe(Section):
     name: Annotated[str, PartName("probe")] = Field(
         default="linear", description="the probe that judges"
     )
+    knobs: dict[str, Any] = Field(default={}, description="the probe's own: {k: 5}")
     watch: Annotated[list[str], PartName("watch")] = Field(
         default=["knn", "rankme"], description="metrics that are logged and judge nothing"
     )
     against: Annotated[list[str], PartName("floor")] = Field(
         default=[], description="floors to beat; where nothing is written, the modality's own"
     )
-    judge_by: Literal["r2", "log_loss", "accuracy"] = Field(
-        default="r2", description="what ranks trials at a rung; finer than the goal on few labels"
+    judge_by: str = Field(
+        default="", description="what ranks trials at a rung: a metric of the probe, by default r2"
     )
 
 

@@ -37,13 +37,31 @@ from sslsearch.values import Recipe
 
 @dataclass(frozen=True)
 class Goal:
-    """What is searched for: `maximize probe/accuracy`."""
+    """What is searched for: `maximize probe/accuracy`; or several, of which the first decides.
 
-    direction: str
-    metric: str
+    Attributes:
+        texts: as written, the probe's own first.
+    """
+
+    texts: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """The first objective: by it trials are confirmed."""
+        return self.texts[0].split()[1]
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The metrics of the other objectives."""
+        return tuple(text.split()[1] for text in self.texts[1:])
+
+    @property
+    def written(self) -> str | list[str]:
+        """As a space and a recipe hold it."""
+        return self.texts[0] if len(self.texts) == 1 else list(self.texts)
 
     def __str__(self) -> str:
-        return f"{self.direction} {self.metric}"
+        return ", ".join(self.texts)
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,8 @@ class Space:
     def digest(self) -> str:
         """Twelve hex digits over what is searched and how it is judged, not over how long."""
         probe = self.probe.model_dump(include={"name", "judge_by"})
+        if self.probe.knobs:
+            probe["knobs"] = self.probe.knobs
         sections = [str(self.goal), probe, self.data.model_dump(), self.fidelity.model_dump()]
         tree = {section: describe(node) for section, node in self.tree.items()}
         # the order of augmentations counts, that of the sections' words does not
@@ -80,7 +100,7 @@ class Space:
 
     def draw(self, ask: Ask) -> Recipe:
         """Ask every open value that lives, and write the recipe."""
-        body: dict[str, Any] = {"name": self.name, "goal": str(self.goal)}
+        body: dict[str, Any] = {"name": self.name, "goal": self.goal.written}
         for section in ORDER[2:]:
             if section in self.tree:
                 body[section] = walks.draw(self.tree[section], section, ask)
@@ -177,11 +197,11 @@ def parse(text: str, file: str = "space.yaml", sets: Sequence[str] = ()) -> Spac
 
 
 def _space(checked: Checked, text: str) -> Space:
-    direction, metric = checked.head.goal.split()
+    goal = checked.head.goal
     sections: dict[str, Any] = dict(checked.sections)
     return Space(
         name=checked.head.name,
-        goal=Goal(direction, metric),
+        goal=Goal((goal,) if isinstance(goal, str) else tuple(goal)),
         tree=checked.tree,
         text=text,
         **sections,
@@ -201,7 +221,7 @@ def describe(node: Node) -> Any:
 
 def _judged(recipe: Recipe) -> tuple[Any, ...]:
     probe = recipe["probe"]
-    return recipe["goal"], probe["name"], probe["judge_by"]
+    return recipe["goal"], probe["name"], probe["judge_by"], probe.get("knobs")
 
 
 __all__ = ["Goal", "Space", "SpaceError", "describe", "load", "parse"]

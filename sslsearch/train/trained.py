@@ -21,7 +21,7 @@ from sslsearch.data.samples import Samples
 from sslsearch.data.store import table_of
 from sslsearch.encoders.base import Encoder
 from sslsearch.modalities.base import Modality
-from sslsearch.probe.base import FittedProbe
+from sslsearch.probe.base import FittedClassifier, FittedProbe
 from sslsearch.train.embed import CHUNK, features
 from sslsearch.values import InputSpec, Recipe
 
@@ -93,6 +93,11 @@ class TrainedEncoder:
         """As `predict_proba`, from embeddings."""
         proba_NK = np.zeros((len(embedding_ND), len(self.classes)))
         if len(embedding_ND):
+            if not isinstance(self.probe, FittedClassifier):
+                raise ValueError(
+                    f"a {self.probe.probe} probe does not predict classes; use .embed, or fit a "
+                    "classifier of your own on the embeddings"
+                )
             proba_NK[:, self.probe.classes] = self.probe.predict_proba(embedding_ND)
         return proba_NK
 

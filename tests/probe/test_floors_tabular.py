@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sslsearch import registry
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
-from sslsearch.probe.base import score_predictions
+from sslsearch.probe.base import build, score_predictions
 from sslsearch.probe.floors import FloorFeatures
 from sslsearch.search.confirm import Contender, open_test
 
@@ -117,7 +118,7 @@ def test_a_group_is_never_on_both_sides() -> None:
     assert made.train_ND.shape == (60, 3)
 
 
-def test_predictions_are_judged_as_they_stand_when_the_test_is_opened() -> None:
+def test_predictions_are_judged_as_they_stand_when_the_test_is_opened(tmp_path: Path) -> None:
     class Record:
         def recall(self, name: str, default: int) -> int:
             return default
@@ -127,11 +128,10 @@ def test_predictions_are_judged_as_they_stand_when_the_test_is_opened() -> None:
 
     train, test = samples("20 per class")
     made = run("boosting", train, test)
-    held = {"a": {"train": made.train_ND, "test": made.test_ND}}
-    runs: Any = {"a": "a"}
-    contender = Contender("boosting", "floor", None, runs, predicts=True)
-    (seen,) = open_test(
-        Record(), [contender], held.__getitem__, train, test.labels_N, "linear", "accuracy"
-    )
+    save_file({"train": made.train_ND, "test": made.test_ND}, tmp_path / "a")
+    contender = Contender("boosting", "floor", None, {"a": tmp_path / "a"}, predicts=True)
+    record: Any = Record()
+    probe = build({"name": "linear"})
+    (seen,) = open_test(record, [contender], train, test, probe, "accuracy")
     right = (made.test_ND.argmax(1) == test.labels_N).double().mean()
     assert seen.test == (pytest.approx(float(right)),)

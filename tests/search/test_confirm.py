@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search import confirm
-from sslsearch.search.floors import read_features
 from sslsearch.search.opening import refuse_other_question
 from sslsearch.search.outcome import shareable
 from sslsearch.search.record import Record, Row
@@ -86,15 +86,15 @@ def test_one_seed_is_not_enough_to_claim_a_win() -> None:
     assert not confirm.decide(found, "accuracy").beats_default
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "log_loss"])
-def test_sample_scores_average_to_the_metric(metric: str) -> None:
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"])
+def test_shares_of_the_samples_average_to_the_metric(metric: str) -> None:
     from sslsearch import registry
 
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(90, 5)), rng.integers(0, 3, 90)
     features[:, 0] += labels
     probe = registry.get("probe", "linear").bind({})().final(features[:60], labels[:60])
-    samples = confirm.sample_scores(metric, probe.predict_proba(features[60:]), labels[60:])
+    samples = probe.shares(metric, features[60:], labels[60:])
     value = probe.score(features[60:], labels[60:]).values[metric]
     assert samples.mean() == pytest.approx(-value if metric == "log_loss" else value, rel=1e-6)
 
@@ -114,13 +114,7 @@ def test_each_opening_of_the_test_is_counted(
     contender = confirm.Contender("default", "default", recipe(0.1), {"run": path}, (0.1,))
     for opened in (1, 2):
         (one,) = confirm.open_test(
-            record,
-            [contender],
-            read_features,
-            train,
-            test.labels_N,
-            "linear",
-            "accuracy",
+            record, [contender], train, test, build({"name": "linear"}), "accuracy"
         )
         assert record.recall("test_opened") == opened
         assert one.test[0] == pytest.approx(one.samples_RN.mean())

@@ -144,7 +144,7 @@ def test_default_is_the_first_branch_and_the_parts_defaults_in_range() -> None:
 def test_short_yaml() -> None:
     space = parse(DATA + "pretext: simclr\n", "my studies.yaml")
     assert space.name == "my_studies"
-    assert space.goal.direction == "maximize"
+    assert str(space.goal) == "maximize probe/accuracy"
     assert space.goal.metric == "probe/accuracy"
     assert space.questions() == []
     recipe = space.default()
