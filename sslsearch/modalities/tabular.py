@@ -40,7 +40,8 @@ class Tabular(Modality):
     normalise: a number becomes the normal score of its quantile among the training rows, its
     z-score, or stays as it is. A category that fewer than min_count training rows have, or that is
     not among the max_categories commonest of its column, or that training has not, is `other`. A
-    date becomes its days (a number), month and weekday (categories).
+    date becomes its days (a number), and its month, weekday and hour (categories), of those that
+    vary. What counts or names the rows is left out (`table_odd`).
     """
 
     default_encoder = "table_resnet"
@@ -99,6 +100,11 @@ class Tabular(Modality):
         return np.asarray(present(raw).any(axis=1))
 
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
+        """Kinds of the columns, how numbers are scaled, levels of categories, and notes.
+
+        Raises:
+            ValueError: no column is of any use.
+        """
         rules, kinds = self.rules, kinds_of(train)
         odd = odd_columns(train, kinds)
         kinds = {name: kind for name, kind in kinds.items() if name not in odd}
@@ -128,6 +134,11 @@ class Tabular(Modality):
         }
 
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
+        """Raw rows -> `number`, `code` and `valid`, a list of fixed length for each row.
+
+        Raises:
+            ValueError: a column that training had is not there, or holds something else.
+        """
         made = tensors(raw, state)
         return pa.table(
             {

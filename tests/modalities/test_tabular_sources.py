@@ -270,6 +270,17 @@ class TestFitting:
         assert (months, weekdays) == (["1", "1", "3"], ["1", "2", "1"])
         assert made["valid"].to_pylist()[3] == [0, 0, 0]
 
+    def test_of_dates_with_a_time_the_hour_is_kept_where_it_varies(self) -> None:
+        noon = [datetime(2024, 1, d, 12) for d in range(1, 9)]
+        parts = {
+            name: [f["part"] for f in Tabular().fit(table(when=when))["categories"]]
+            for name, when in {
+                "alike": [*noon, None],
+                "other": [*noon, datetime(2024, 1, 9, 7)],
+            }.items()
+        }
+        assert parts == {"alike": ["weekday"], "other": ["weekday", "hour"]}
+
     def test_rows_depend_on_themselves_alone(self) -> None:
         raw = Tabular().synthetic(60, 0)
         state = Tabular().fit(raw.slice(0, 40))
