@@ -50,16 +50,18 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     """Every batch size of the space must fit the pool, or a trial would fail on it later.
 
     Raises:
-        ValueError: with the largest that fits.
+        ValueError: with those that fit.
     """
-    sizes = [space.default()["optim"]["batch_size"]]
+    sizes = {space.default()["optim"]["batch_size"]}
     for question in space.questions():
         if question.name == "optim.batch_size":
-            sizes += question.options or (question.high,)
+            sizes |= set(question.options or (question.high,))
     if train.batch_size(max(sizes)) > len(train):
+        fitting = " | ".join(str(size) for size in sorted(sizes) if size <= len(train))
+        cure = f"; as in --set 'optim.batch_size={fitting}'" if fitting else ""
         raise ValueError(
             f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
-            f"write at most {len(train)}"
+            f"write at most {len(train)}{cure}"
         )
 
 
