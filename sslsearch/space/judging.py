@@ -80,7 +80,7 @@ def _goals(head: Head, probe: Part, at: yaml.Node, faults: Faults) -> None:
             who = f"probe {probe.name}" if kind == "probe" else "cost"
             faults.add(at, f"goal: {metric}: no metric of {who} that a goal may name{near}")
         elif direction != right:
-            faults.add(at, f"goal: {goal}: {name} is better when {_more(right)}: write {right}")
+            faults.add(at, f"goal: {goal}: of {name} {_more(right)} is better: write {right}")
 
 
 def _more(direction: str) -> str:
