@@ -48,7 +48,8 @@ def check_judging(
         own = [name for name, floor in registry.parts("floor", modality).items() if floor.needs]
         own = [name for name in own if _only_of(name, part)]
         usual = registry.get("modality", modality).make.floors  # type: ignore[attr-defined]
-        filled["against"] = [*own, *(name for name in usual if _missing(name, part, modality) is None)]
+        usual = [name for name in usual if _missing(name, part, modality) is None]
+        filled["against"] = [*own, *usual]
     for name in probe.against:
         missing = _missing(name, part, modality)
         if missing:
