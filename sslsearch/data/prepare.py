@@ -17,7 +17,7 @@ import pyarrow as pa
 from sslsearch import registry
 from sslsearch.data import large_pool
 from sslsearch.data.duplicates import digests
-from sslsearch.data.labels import draw, naturally, numbered
+from sslsearch.data.labels import draw, naturally, numbered, some
 from sslsearch.data.large_pool import Conversion
 from sslsearch.data.mapped import Mapped
 from sslsearch.data.rows import columns_of, content, gather, group_notes, groups, judging, split
@@ -145,11 +145,12 @@ def _class_notes(
         notes.append("No training row has a label: only metrics without labels can judge.")
     if not test:
         notes.append("The test split is empty: there will be no test score.")
-    for number, name in enumerate(classes):
-        if not (hidden_N == number).any():
-            notes.append(f"Class {name!r} is in the test split only: it cannot be learnt.")
-        elif (seen_N == number).sum() == 1:
-            notes.append(f"Class {name!r} has 1 label: too few to cross-validate.")
+    sealed = [name for k, name in enumerate(classes) if not (hidden_N == k).any()]
+    single = [name for k, name in enumerate(classes) if (seen_N == k).sum() == 1]
+    if sealed:
+        notes.append(f"Classes in the test split only cannot be learnt: {some(sealed)}.")
+    if single:
+        notes.append(f"Classes with 1 label, too few to cross-validate: {some(single)}.")
     return notes
 
 

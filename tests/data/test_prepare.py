@@ -211,7 +211,7 @@ def test_what_was_done_is_said(tmp_path: Path) -> None:
         "2 to 3 steps long",
         "1 values are missing in 1 series",
         "1 series are constant",
-        "Class 'a' has 1 label",
+        "Classes with 1 label, too few to cross-validate: 'a'",
     ):
         assert part in said
     assert done.test["row"].to_pylist() == [2]
