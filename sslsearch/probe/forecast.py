@@ -71,7 +71,8 @@ class Forecast(Numbers):
             )
 
     def able(self, batch: Batch) -> torch.Tensor:
-        return super().able(batch) & batch.valid[:, -self.horizon :].all(1)
+        whole_B: torch.Tensor = batch.valid[:, -self.horizon :].all(1)
+        return super().able(batch) & whole_B
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         T = batch.x.shape[2]
@@ -84,7 +85,8 @@ class Forecast(Numbers):
 
     def level(self, past: Batch) -> torch.Tensor:
         """level_BC1: what the ridge adds to."""
-        return last_seen(past) if self.anchor == "last" else torch.zeros_like(past.x[..., :1])
+        last_BC1 = last_seen(past)
+        return last_BC1 if self.anchor == "last" else torch.zeros_like(last_BC1)
 
     def look(self, batch: Batch) -> Batch:
         return batch.with_x(batch.x[..., : -self.horizon], batch.valid[:, : -self.horizon])
