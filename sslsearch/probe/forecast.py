@@ -71,8 +71,8 @@ class Forecast(Numbers):
             )
 
     def able(self, batch: Batch) -> torch.Tensor:
-        whole_B: torch.Tensor = batch.valid[:, -self.horizon :].all(1)
-        return super().able(batch) & whole_B
+        able_B: torch.Tensor = super().able(batch) & batch.valid[:, -self.horizon :].all(1)
+        return able_B
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         T = batch.x.shape[2]
