@@ -77,7 +77,8 @@ class Forecast(Numbers):
     def hidden(self, batch: Batch) -> torch.Tensor:
         T = batch.x.shape[2]
         future_T = torch.arange(T, device=batch.x.device) >= T - self.horizon
-        return future_T.expand(len(batch), T)
+        hidden_BT: torch.Tensor = future_T.expand(len(batch), T)
+        return hidden_BT
 
     def asked(self, x_BCT: torch.Tensor, batch: Batch) -> torch.Tensor:
         future_BCH: torch.Tensor = x_BCT[..., -self.horizon :] - self.level(self.look(batch))
