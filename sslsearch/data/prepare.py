@@ -21,7 +21,7 @@ from sslsearch.data.labels import draw, naturally, numbered, some
 from sslsearch.data.large_pool import Conversion
 from sslsearch.data.mapped import Mapped
 from sslsearch.data.rows import columns_of, content, gather, group_notes, groups, judging, split
-from sslsearch.data.store import JUDGES, table_of
+from sslsearch.data.store import APART, JUDGES, table_of
 from sslsearch.values import InputSpec
 
 GENERAL = ("modality", "source", "labels", "columns", "group", "pool", "test", "seed")
@@ -76,14 +76,16 @@ def prepare(
     whole = bool(modality.whole(raw))
     train = np.arange(len(raw)) if whole else train
     hidden_N = np.where(np.isin(train, test), -1, label_N[train])  # of parts of one whole: for good
-    judging_N = judging(raw)[train] & judges & (hidden_N >= 0)
+    held_N = judging(raw)[train] & judges
     rule = data.get("labels", "all")
-    seen_N, role_N, said = _seen(rule, hidden_N, judging_N, classes, seed)
+    seen_N, role_N, said = _seen(rule, hidden_N, held_N & (hidden_N >= 0), classes, seed)
+    apart_N = held_N & bool(modality.validation_apart)
+    role_N = np.where(apart_N, APART, role_N)
     notes += said + _class_notes(seen_N, hidden_N, len(test), classes)
     notes += group_notes(group_N, train, test)
 
     raw_train, raw_test = raw.take(train), raw.take(test)
-    own = raw_train.filter(raw_train["own"]) if data.get("pool") else raw_train
+    own = raw_train.filter(pa.array(raw_train["own"].to_numpy() & ~apart_N))
     state = modality.fit(own if len(own) else raw_train, [raw_test])
     spec = modality.spec(state)
 
@@ -106,7 +108,7 @@ def prepare(
         classes=classes,
         preprocess=state,
         notes=notes,
-        summary=_summary(seen_N, len(learnt), len(test), classes, spec),
+        summary=_summary(seen_N, len(learnt) - int(apart_N.sum()), len(test), classes, spec),
     )
 
 

@@ -49,6 +49,7 @@ class Modality(ABC):
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
         validation_judges: the source's validation rows judge trials and train no probe.
+        validation_apart: neither are they pretrained on, nor do they count in the statistics.
         full_batch: a batch size beyond the pool means all of it, and is no mistake.
         unusable: what is said of the rows that are not `usable`, and dropped.
     """
@@ -57,6 +58,7 @@ class Modality(ABC):
     default_encoder: str
     floors: tuple[str, ...]
     validation_judges: bool = False
+    validation_apart: bool = False
     full_batch: bool = False
     unusable: str = "hold nothing"
 

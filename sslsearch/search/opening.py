@@ -56,10 +56,11 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     for question in space.questions():
         if question.name == "optim.batch_size":
             sizes += question.options or (question.high,)
-    if train.batch_size(max(sizes)) > len(train):
+    pool = len(train.pool)
+    if train.batch_size(max(sizes)) > pool:
         raise ValueError(
-            f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
-            f"write at most {len(train)}"
+            f"optim.batch_size {max(sizes)} exceeds the pool of {pool} samples; "
+            f"write at most {pool}"
         )
 
 
