@@ -68,13 +68,16 @@ def prepare(
     classes = naturally(raw["label"].drop_null().to_pylist())
     label_N, group_N = numbered(raw["label"], classes), groups(raw)
 
-    judges = bool(modality.validation_judges)
-    train, test, said = split(
-        raw, label_N, group_N, float(data.get("test", 0.3)), seed, judges=judges
-    )
-    notes += said
-    whole = bool(modality.whole(raw))
-    train = np.arange(len(raw)) if whole else train
+    judges, whole = bool(modality.validation_judges), bool(modality.whole(raw))
+    share = float(data.get("test", 0.3))
+    if modality.keeps_back:  # parts of all samples
+        train = test = np.arange(len(raw))
+        raw_train, raw_test = modality.kept_back(raw, share, seed)
+    else:
+        train, test, said = split(raw, label_N, group_N, share, seed, judges=judges)
+        notes += said
+        train = np.arange(len(raw)) if whole else train
+        raw_train, raw_test = raw.take(train), raw.take(test)
     hidden_N = np.where(np.isin(train, test), -1, label_N[train])  # of parts of one whole: for good
     held_N = judging(raw)[train] & judges
     rule = data.get("labels", "all")
@@ -84,7 +87,6 @@ def prepare(
     notes += said + _class_notes(seen_N, hidden_N, len(test), classes)
     notes += group_notes(group_N, train, test)
 
-    raw_train, raw_test = raw.take(train), raw.take(test)
     own = raw_train.filter(pa.array(raw_train["own"].to_numpy() & ~apart_N))
     state = modality.fit(own if len(own) else raw_train, [raw_test])
     spec = modality.spec(state)
