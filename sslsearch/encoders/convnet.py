@@ -26,7 +26,7 @@ GROUP = 16  # units that are normalised together
     "encoder",
     "convnet",
     modality="image",
-    gives={"tokens", "grid"},
+    gives={"tokens", "grid", "mask_token"},
     paper="Springenberg et al. 2015, arXiv:1412.6806",
 )
 class ConvNet(MapEncoder):
