@@ -243,7 +243,7 @@ class Job:
             scores=scores,
         )
         for name in remains.FILES:
-            (self.out / name).unlink()
+            (self.out / name).unlink(missing_ok=True)
         print(f"{self.out / 'best'}: use it with sslsearch.load({str(self.out / 'best')!r})")
 
 

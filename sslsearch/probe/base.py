@@ -175,6 +175,15 @@ def build(section: Mapping[str, Any]) -> Probe:
     return made
 
 
+def crowd(samples: Samples, most: int) -> torch.Tensor:
+    """int64, ascending: what a probe is shown that learns without labels: the labelled rows and
+    evenly spaced others, `most` in all (of more labelled rows than that no others)."""
+    others = torch.nonzero(~torch.isin(torch.arange(len(samples)), samples.labelled)).flatten()
+    room = min(max(0, most - len(samples.labelled)), len(others))
+    spaced = torch.linspace(0, len(others) - 1, room).long() if room else torch.arange(0)
+    return torch.cat([samples.labelled, others[spaced]]).sort().values
+
+
 def rung_scores(
     probe: Probe,
     features_ND: torch.Tensor,
