@@ -92,6 +92,11 @@ class Modality(ABC):
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
         """Raw samples -> tensors, row by row: what a row becomes depends on it and `state` only."""
 
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        """The tensors without what answers for the hidden rows (bool) as a label would: maps of
+        classes. Labels themselves are not the modality's business. Nothing, unless overridden."""
+        return tensors
+
     @abstractmethod
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
         """One sentence for each thing that `preprocess` changes in these samples."""
