@@ -24,7 +24,7 @@ def refuse_other_question(path: Path, space: Space) -> None:
     before, space = load(path), parse(scrub(space.text))  # on disk there are no passwords
     was = {"goal": before.goal, "data": before.data, "fidelity": before.fidelity}
     now = {"goal": space.goal, "data": space.data, "fidelity": space.fidelity}
-    kinds = ("name", "judge_by")
+    kinds = ("name", "judge_by", "knobs")
     was["probe"] = {k: getattr(before.probe, k) for k in kinds}
     now["probe"] = {k: getattr(space.probe, k) for k in kinds}
     for section, value in was.items():
