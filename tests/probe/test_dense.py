@@ -22,6 +22,11 @@ from sslsearch.train.build import build_encoder
 from sslsearch.train.judge import Judge
 from sslsearch.values import Recipe
 
+SERIES = """
+data: {modality: timeseries, source: "synthetic:30"}
+pretext: {none: {}}
+probe: {name: dense}
+"""
 CPU = torch.device("cpu")
 SPACE = """
 goal: maximize probe/miou
@@ -97,12 +102,12 @@ def test_tokens_must_be_whole_patches(file: Path) -> None:
 
 
 def test_without_maps_there_is_nothing_to_judge_by() -> None:
-    asked = parse("data: {modality: image, source: 'synthetic:30'}\nprobe: {name: linear}")
-    train, _ = sides(asked.default())
+    made = prepare({"modality": "image", "source": "synthetic:30"}, Path())
+    train = Samples.from_table(made.train)
     with pytest.raises(ValueError, match=r"name their column with data\.columns\.mask"):
         build({"name": "dense"}).rows(train)
 
 
 def test_it_is_for_images() -> None:
     with pytest.raises(SpaceError, match="dense: judges image, not timeseries"):
-        parse("data: {modality: timeseries, source: 'synthetic:30'}\nprobe: {name: dense}")
+        parse(SERIES)
