@@ -93,7 +93,9 @@ def prepare(
 
     def table(part: pa.Table, rows: np.ndarray, label: np.ndarray, role: np.ndarray) -> pa.Table:
         group = None if group_N is None else group_N[rows]
-        return table_of(modality.preprocess(part, state), part, spec, classes, label, role, group)
+        hidden_N = (label < 0) & (not modality.keeps_back)  # what is kept back is no label
+        tensors = modality.seal(modality.preprocess(part, state), hidden_N)
+        return table_of(tensors, part, spec, classes, label, role, group)
 
     learnt = table(raw_train, train, seen_N, role_N)
     said = modality.describe(pa.concat_tables([raw_train, raw_test]), state)

@@ -15,7 +15,6 @@ from sslsearch.values import InputSpec
 
 JUDGES = "probe-val"  # the role of rows that judge trials and train no probe
 APART = "val"  # that of rows that judge trials and are not even pretrained on
-SEALED = ("there",)  # columns beside the label that test samples are judged by
 
 
 def table_of(

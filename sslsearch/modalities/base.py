@@ -89,7 +89,7 @@ class Modality(ABC):
         """All raw samples twice, without the parts kept back (edges of a graph): with what is asked
         of these parts while trials are judged, and with what is asked at the end.
 
-        `share` of the parts is the test. No column but `data.store.SEALED` may tell the answers.
+        `share` of the parts is the test. No column that `seal` leaves may tell the answers.
         """
         raise NotImplementedError
 
@@ -103,6 +103,12 @@ class Modality(ABC):
     @abstractmethod
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
         """Raw samples -> tensors, row by row: what a row becomes depends on it and `state` only."""
+
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        """The tensors without what answers for the hidden rows (bool) as a label would: maps of
+        classes, edges kept back. Labels themselves are not the modality's business. All of the
+        tensors, unless overridden."""
+        return tensors
 
     @abstractmethod
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:

@@ -95,7 +95,12 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
         return plain, []
     order = next((q.options for q in space.questions() if q.name == "pretext.kind"), ())
     place = {family: i for i, family in enumerate(order)}
-    recipes = sorted(literature(space), key=lambda r: place.get(r.family, len(place)))
+
+    def rank(recipe: Recipe) -> tuple[int, int]:
+        """Of several recipes of one family the one comes first of which this space takes most."""
+        return place.get(recipe.family, len(place)), -len(recipe["augment"])
+
+    recipes = sorted(literature(space), key=rank)
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes
