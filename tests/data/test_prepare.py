@@ -217,11 +217,14 @@ def test_what_was_done_is_said(tmp_path: Path) -> None:
     assert done.test["row"].to_pylist() == [2]
 
 
-def test_without_labels_everything_is_pool(tmp_path: Path) -> None:
+def test_without_labels_the_test_is_drawn_at_random(tmp_path: Path) -> None:
+    """There are probes that need none."""
     source = write(tmp_path / "s.parquet", series=series(5))
     done = run(tmp_path, source)
-    assert (len(done.train), len(done.test), done.classes) == (5, 0, [])
-    assert any("No training row has a label" in note for note in done.notes)
+    assert (len(done.train), len(done.test), done.classes) == (3, 2, [])
+    said = " ".join(done.notes)
+    assert "No training row has a label" in said
+    assert "2 rows were drawn, at random" in said
 
 
 @pytest.mark.parametrize(
