@@ -154,9 +154,7 @@ def front(points: Sequence[Point], x: str, metric: str = "score") -> Figure:
     for family, hue in hues_of(point.family for point in known).items():
         own = [point for point in known if point.family == family]
         axes.scatter([p.x for p in own], [p.score for p in own], s=26, color=hue, label=family)
-    best = sorted((point for point in known if point.on_front), key=lambda point: point.x)
-    axes.plot([p.x for p in best], [p.score for p in best], color=BEST, lw=1, alpha=0.6, zorder=0)
-    for point in best:
+    for point in filter(lambda point: point.on_front, known):
         axes.scatter([point.x], [point.score], s=90, facecolor="none", edgecolor=BEST, lw=1.4)
         axes.annotate(
             point.trial, (point.x, point.score), xytext=(6, 4), textcoords="offset points",

@@ -17,4 +17,5 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "transformer": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
     "convnet": {"stages": 2, "depth": 1, "width": 16},
     "vit": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
+    "vit_mask_token": {"patch": 4, "depth": 1, "width": 16, "heads": 2},
 }

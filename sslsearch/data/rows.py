@@ -74,10 +74,17 @@ def in_words(raw: pa.Table, source: str, first: int = 0) -> pa.Table:
 
 
 def refuse_other_samples(pool: pa.Table, own: pa.Schema, source: str) -> None:
-    if pool.schema.metadata != own.metadata:
+    """ValueError where what the modality says of a source differs, with all that does."""
+    theirs, ours = pool.schema.metadata or {}, own.metadata or {}
+    differ = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
+    if differ:
+        said = [
+            f"{key.decode()} {theirs.get(key, b'none').decode()} against "
+            f"{ours.get(key, b'none').decode()}"
+            for key in differ
+        ]
         raise ValueError(
-            f"data.pool: {source} holds other samples than data.source: "
-            f"{pool.schema.metadata} against {own.metadata}"
+            f"data.pool: {source} holds other samples than data.source: {', '.join(said)}"
         )
 
 

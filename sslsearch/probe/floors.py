@@ -14,7 +14,7 @@ Shapes: N = samples, B = samples of a batch, C = channels, T = time steps, D = f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,9 @@ BATCH = 256  # samples encoded at a time
 
 class Samples(Protocol):
     """What floors ask of a sample store."""
+
+    @property
+    def columns(self) -> Mapping[str, torch.Tensor]: ...
 
     @property
     def spec(self) -> InputSpec: ...

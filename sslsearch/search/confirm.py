@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from sslsearch import registry
 from sslsearch.data.samples import Samples
 from sslsearch.probe.base import Probe
 from sslsearch.probe.interval import mean_interval, paired_difference
@@ -196,7 +198,11 @@ def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Con
 
 
 def without_labels(table: pa.Table) -> pa.Table:
-    """The test table as workers may see it: every label null, with nothing under the null."""
+    """The test table as workers may see it: every label null, with nothing under the null, and
+    nothing of what its modality judges by in the place of labels."""
+    name = json.loads(table.schema.metadata[b"spec"])["modality"]
+    modality = registry.get("modality", name).bind(None)()
+    table = modality.seal(table, np.ones(len(table), bool))
     at = table.schema.get_field_index("label")
     field = table.schema.field(at)
     return table.set_column(at, field, pa.nulls(len(table), field.type))

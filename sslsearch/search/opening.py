@@ -6,7 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from sslsearch import registry
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search.record import Row, read_rows
 from sslsearch.space import Space, literature, load, parse
 from sslsearch.track.params import scrub
@@ -60,6 +64,26 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
         )
 
 
+def refuse_what_cannot_be_judged(space: Space, train: Samples) -> None:
+    """A probe needs samples to learn from, and one that tells classes apart two classes of them.
+
+    Raises:
+        ValueError: there are none: each trial would fail at its first rung.
+    """
+    probe = build(space.probe.model_dump())
+    gives = registry.get("probe", space.probe.name).gives
+    rows = probe.rows(train)
+    cure = "data.columns.label names the column that holds them"
+    if not len(rows):
+        what = "row has a label" if "labels" in gives else "row is of use to it"
+        raise ValueError(f"probe {space.probe.name}: no training {what}; {cure}")
+    if "classes" in gives and len(classes := torch.unique(train.labels_N[rows])) < 2:
+        raise ValueError(
+            f"probe {space.probe.name} tells classes apart, but all {len(rows)} labels that may "
+            f"be seen are {train.classes[int(classes[0])]!r}; {cure}, data.labels how many"
+        )
+
+
 def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
     """The default recipe, and the literature's others in the order of the space's pretext tasks.
 
@@ -71,7 +95,12 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
         return plain, []
     order = next((q.options for q in space.questions() if q.name == "pretext.kind"), ())
     place = {family: i for i, family in enumerate(order)}
-    recipes = sorted(literature(space), key=lambda r: place.get(r.family, len(place)))
+
+    def rank(recipe: Recipe) -> tuple[int, int]:
+        """Of several recipes of one family the one comes first of which this space takes most."""
+        return place.get(recipe.family, len(place)), -len(recipe["augment"])
+
+    recipes = sorted(literature(space), key=rank)
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes

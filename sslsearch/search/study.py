@@ -32,6 +32,7 @@ from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
     refuse_other_question,
+    refuse_what_cannot_be_judged,
     starts,
 )
 from sslsearch.search.pareto import objectives
@@ -94,6 +95,7 @@ class Study:
         self.data: Prepared = prepare(space.data.model_dump(), root, self.folder)
         self.train = Samples.from_table(self.data.train)
         refuse_large_batches(space, self.train)
+        refuse_what_cannot_be_judged(space, self.train)
         known = [] if source is None else best_of(source)
         for note in self.data.notes:
             console.note(f"data: {note}")

@@ -54,6 +54,7 @@ class Trial:
         self.recipe, self.samples, self.seed, self.device = recipe, samples, seed, device
         self.rungs = rungs
         self.objective, self.compose = build(recipe, samples.spec, seed)
+        self.moving = self.compose.moving()
         self.objective.to(device)
         self.optimiser = adamw([self.objective], recipe["optim"])
         self.judge = Judge(recipe, samples, device)
@@ -179,8 +180,9 @@ class Trial:
             batch = self.samples.batch(self._index(), self.device)
         with self._timed("augment"):
             pretext = self.objective.pretext
-            augmented = range(pretext.clean, pretext.views)
-            views = [batch] * pretext.clean + [self.compose(batch, rng) for _ in augmented]
+            made = range(pretext.clean, pretext.views - pretext.moved)
+            views = [batch] * pretext.clean + [self.compose(batch, rng) for _ in made]
+            views += [self.moving(batch, rng) for _ in range(pretext.moved)]
         with self._timed("train"):
             with _autocast(self.device), distributed.alone() if alone else nullcontext():
                 loss = (self.objective if alone else self._module)(views, rng)
