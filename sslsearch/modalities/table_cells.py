@@ -133,7 +133,8 @@ def _said(
 def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
     """float64, bool, string or timestamp; NaN, empty text and `?` as null.
 
-    A time of day and a duration become numbers, in hours.
+    A time of day and a duration become numbers, in hours; a moment is what the clocks of its own
+    time zone show.
     """
     array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     if isinstance(array, pa.ChunkedArray):
@@ -147,6 +148,8 @@ def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
         text = pc.utf8_trim_whitespace(pc.cast(array, pa.string()))
         return pc.if_else(pc.is_in(text, pa.array(UNKNOWN)), pa.scalar(None, pa.string()), text)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            array = pc.local_timestamp(array)
         return pc.cast(array, MOMENT, safe=False)
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _finite(pc.cast(array, pa.float64(), safe=False), name, where)

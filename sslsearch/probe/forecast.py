@@ -23,7 +23,11 @@ LOOKED_AT = 64  # samples of which that is asked
 
 
 @register(
-    "probe", "forecast", gives=["forecast", "numbers"], paper="Yue et al. 2022, arXiv:2106.10466"
+    "probe",
+    "forecast",
+    modality="timeseries",
+    gives=["forecast", "numbers"],
+    paper="Yue et al. 2022, arXiv:2106.10466",
 )
 class Forecast(Numbers):
     """A ridge says the last steps of a sample (the horizon) from what the encoder sees before them.

@@ -26,7 +26,13 @@ from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, Encoded, InputSpec
 
 
-@register("probe", "impute", gives=["impute", "numbers"], paper="Wu et al. 2023, arXiv:2210.02186")
+@register(
+    "probe",
+    "impute",
+    modality="timeseries",
+    gives=["impute", "numbers"],
+    paper="Wu et al. 2023, arXiv:2210.02186",
+)
 class Impute(Numbers):
     """A ridge says hidden steps from the encoder's tokens at their places.
 

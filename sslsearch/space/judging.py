@@ -30,12 +30,6 @@ def check_judging(
     part = registry.get("probe", probe.name)
     node = here["probe"][1] if "probe" in here else None
     said = entries(node) if isinstance(node, yaml.MappingNode) else {}
-    if not part.fits(modality):
-        theirs, known = ", ".join(sorted(part.modality or ())), registry.parts("probe", modality)
-        faults.add(
-            said["name"][1],
-            f"name: {part.name}: judges {theirs}, not {modality}; known: {', '.join(known)}",
-        )
     if head is not None:
         at = here["goal"][1] if "goal" in here else root
         _goals(head, part, at, faults)

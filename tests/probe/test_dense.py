@@ -109,5 +109,5 @@ def test_without_maps_there_is_nothing_to_judge_by() -> None:
 
 
 def test_it_is_for_images() -> None:
-    with pytest.raises(SpaceError, match="dense: judges image, not timeseries"):
+    with pytest.raises(SpaceError, match="dense: is for image, not for timeseries"):
         parse(SERIES)
