@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+SHOWN = 6  # classes in a note
 UNKNOWN = ("", "?")  # how a text column says: no label
 
 
@@ -67,8 +68,14 @@ def draw(
         else:
             take = max(1, round(share * len(there)))
         rows.append(there[:take])
-    notes = [f"Classes with fewer than {per_class} labels: {', '.join(short)}; all are used."]
+    notes = [f"Classes with fewer than {per_class} labels: {some(short, str)}; all are used."]
     return np.sort(np.concatenate(rows)), notes if short else []
+
+
+def some(names: Sequence[str], write: Callable[[str], str] = repr) -> str:
+    """The first few, and how many there are where they are more."""
+    shown = ", ".join(map(write, names[:SHOWN]))
+    return shown if len(names) <= SHOWN else f"{shown}, … ({len(names)} in all)"
 
 
 def parse(rule: Any) -> tuple[int | None, float]:

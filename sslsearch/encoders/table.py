@@ -56,6 +56,7 @@ class TableEncoder(Encoder):
         return cells_BF[:, None, :, None]
 
     def see(self, batch: Batch, hidden_BCN: torch.Tensor | None) -> Cells:
+        """The batch as this encoder may see it; hidden_BCN as in `forward`, with C = 1."""
         hidden_BF = torch.zeros_like(batch.valid) if hidden_BCN is None else hidden_BCN[:, 0]
         hidden_BF = hidden_BF & batch.valid
         seen_BF = batch.valid & ~hidden_BF
@@ -107,6 +108,7 @@ class TableEncoder(Encoder):
 
     @property
     def flat_width(self) -> int:
+        """How many numbers `flat` makes of a row."""
         one_hot: int = sum(self.levels) - len(self.levels)
         return self.numbers + one_hot + 2 * self.columns
 

@@ -150,6 +150,10 @@ class GraphModality(Modality):
             return pa.table({NODE: node_column(net, places_N), **asked})
         return pa.table(graph_columns(net))
 
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        there = graph_links.THERE in tensors.column_names and hidden_N.any()
+        return tensors.drop_columns([graph_links.THERE]) if there else tensors
+
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
         net, _ = self._net(raw)
         tidy = simple(net, state["rules"]["edges"] == "both_ways")

@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sslsearch.modalities.columns import column, common_roles, with_roles
-from sslsearch.registry import did_you_mean
 
 KINDS = ("numeric", "categorical", "boolean", "date")
 UNKNOWN = ("", "?")  # how a text column says that a value is missing
 MOMENT = pa.timestamp("us")
+SHOWN = 12  # names of columns in an error
+AS_TRAINED = "it did in training: correct these cells, or leave them empty"
+EXACT = 2.0**53  # float64 holds every whole number below
+HOUR = {"s": 3600, "ms": 3600e3, "us": 3600e6, "ns": 3600e9}  # in the units of Arrow's times
 
 
 def cells_of(
@@ -36,10 +39,12 @@ def cells_of(
     cells = {name: _plain(table[name], name, where) for name in names}
     told = {name: said[name] for name in names if name in said}
     for name, kind in told.items():
-        as_kind(cells[name], kind, f"{where}: column {name!r}")
+        instead = "categorical" if kind == "numeric" else "ignore"
+        cure = f"name it in data.columns.{instead}"
+        as_kind(cells[name], kind, f"{where}: column {name!r}", cure)
     struct = pa.StructArray.from_arrays(list(cells.values()), names)
-    types = {name: str(array.type) for name, array in cells.items()}
-    metadata = {"types": json.dumps(types), "kinds": json.dumps(told)}
+    types = {f"column {name}": str(array.type) for name, array in cells.items()}
+    metadata = {**types, "kinds": json.dumps(told)}  # what a second pool must have too
     raw = pa.table({"cells": struct}, metadata=metadata)
     return with_roles(raw, table, roles).replace_schema_metadata(raw.schema.metadata)
 
@@ -52,13 +57,14 @@ def kinds_of(raw: pa.Table) -> dict[str, str]:
 
 
 def cell(raw: pa.Table, name: str) -> pa.Array:
-    """One column of the cells. ValueError where there is none of that name."""
+    """One column of the cells. ValueError where new data have none of that name."""
     struct = raw["cells"].combine_chunks()
     if isinstance(struct, pa.ChunkedArray):  # of a table without rows
         struct = pa.concat_arrays(struct.chunks) if struct.num_chunks else _nothing(struct.type)
     names = [field.name for field in struct.type]
     if name not in names:
-        raise ValueError(f"there is no column {name!r}{did_you_mean(name, names)}")
+        there = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        raise ValueError(f"there is no column {name!r}, which training had; columns there: {there}")
     return struct.field(name)
 
 
@@ -76,28 +82,36 @@ def _there(array: pa.Array) -> np.ndarray:
     return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), bool)
 
 
-def as_kind(array: pa.Array, kind: str, where: str) -> pa.Array:
-    """The cells of a column as its kind wants them: float64, text, or moments."""
+def as_kind(array: pa.Array, kind: str, where: str, cure: str = AS_TRAINED) -> pa.Array:
+    """The cells of a column as its kind wants them: float64, text, or moments.
+
+    Raises:
+        ValueError: text that is no number or no date; `where` it stands, and the cure.
+    """
     if kind == "numeric":
-        return _cast(array, pa.float64(), where, "numbers", "categorical")
+        return _cast(array, pa.float64(), f"{where} does not hold numbers", cure)
+    if kind == "date" and array.null_count == len(array):
+        return pa.nulls(len(array), MOMENT)
     if kind == "date":
-        return _cast(array, MOMENT, where, "dates (as 2024-05-31 or 2024-05-31 12:00:00)", "ignore")
-    if pa.types.is_floating(array.type):
-        if kind == "boolean" and pc.all(pc.is_in(array.drop_null(), pa.array([0.0, 1.0]))).as_py():
-            return pc.cast(pc.cast(array, pa.bool_()), pa.string())
-        if pc.all(pc.equal(pc.floor(array), array)).as_py():
-            array = pc.cast(array, pa.int64())
-    return pc.cast(array, pa.string())
+        law = f"{where} does not hold dates (as 2024-05-31 or 2024-05-31 12:00:00)"
+        return _cast(array, MOMENT, law, cure)
+    if not pa.types.is_floating(array.type):
+        return pc.cast(array, pa.string())
+    # Cell by cell: how one is written must not depend on the others of its column.
+    whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), EXACT))
+    text = pc.cast(pc.cast(pc.if_else(whole, array, 0.0), pa.int64()), pa.string())
+    text = pc.if_else(whole, text, pc.cast(array, pa.string()))
+    if kind == "boolean":
+        for digit, word in (("0", "false"), ("1", "true")):
+            text = pc.if_else(pc.equal(text, digit), word, text)
+    return text
 
 
-def _cast(array: pa.Array, to: pa.DataType, where: str, what: str, instead: str) -> pa.Array:
+def _cast(array: pa.Array, to: pa.DataType, law: str, cure: str) -> pa.Array:
     try:
         return pc.cast(array, to)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(
-            f"{where} does not hold {what}, but {array.type} ({error}); name it in "
-            f"data.columns.{instead}"
-        ) from error
+        raise ValueError(f"{law}, but {array.type} ({error}); {cure}") from error
 
 
 def _said(
@@ -117,7 +131,11 @@ def _said(
 
 
 def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
-    """float64, bool, string or timestamp; NaN, empty text and `?` as null."""
+    """float64, bool, string or timestamp; NaN, empty text and `?` as null.
+
+    A time of day and a duration become numbers, in hours; a moment is what the clocks of its own
+    time zone show.
+    """
     array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -130,11 +148,16 @@ def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
         text = pc.utf8_trim_whitespace(pc.cast(array, pa.string()))
         return pc.if_else(pc.is_in(text, pa.array(UNKNOWN)), pa.scalar(None, pa.string()), text)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            array = pc.local_timestamp(array)
         return pc.cast(array, MOMENT, safe=False)
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _finite(pc.cast(array, pa.float64(), safe=False), name, where)
     if pa.types.is_decimal(kind):
         return _finite(pc.cast(array, pa.float64()), name, where)
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        ticks = pc.cast(array, pa.int32() if pa.types.is_time32(kind) else pa.int64())
+        return pc.divide(pc.cast(ticks, pa.float64()), HOUR[kind.unit])
     raise ValueError(
         f"{where}: column {name!r} holds {kind}, which is no number, text, boolean or date; leave "
         f"it out with data.columns.ignore=[{name}]"

@@ -16,20 +16,58 @@ from sslsearch.registry import did_you_mean
 SCHEMES = ("parquet", "csv", "arrow", "feather", "sklearn")
 CLASSES = 3  # of diabetes: its target is a number, cut at the thirds
 SETS = ("breast_cancer", "wine", "iris", "diabetes")
+DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_table(scheme: str, rest: str, root: Path) -> pa.Table:
-    """The whole table, its columns as the source has them."""
+    """The whole table, its columns as the source has them, spaces around their names taken off.
+
+    One without a name is called by its place: `column 1`.
+
+    Raises:
+        ValueError: the file is not what `scheme` says, or two columns have one name.
+    """
     if scheme == "sklearn":
         return read_sklearn(rest)
     path = file_at(rest, root)
-    if scheme == "parquet":
-        return pyarrow.parquet.read_table(path)
-    if scheme == "csv":
-        empty = [*pyarrow.csv.ConvertOptions().null_values, "?"]
-        options = pyarrow.csv.ConvertOptions(null_values=empty, strings_can_be_null=True)
-        return pyarrow.csv.read_csv(path, convert_options=options)
-    return _read_arrow(path)
+    read = {"parquet": pyarrow.parquet.read_table, "csv": _read_csv}.get(scheme, _read_arrow)
+    try:
+        table: pa.Table = read(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{scheme}:{rest}: {error}") from error
+    names = [name.strip() or f"column {n}" for n, name in enumerate(table.column_names, 1)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{scheme}:{rest}: {names.count(twice)} columns are named {twice!r}")
+    return table.rename_columns(names)
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """Text in UTF-8 under a line of names; of the delimiters, the one that parts most names."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline()
+    delimiter = max(DELIMITERS, key=header.count)  # the comma, where there is none
+    plain = pyarrow.csv.ConvertOptions()
+    options = pyarrow.csv.ConvertOptions(
+        null_values=_padded([*plain.null_values, "?"]),
+        true_values=_padded(plain.true_values),
+        false_values=_padded(plain.false_values),
+        strings_can_be_null=True,
+    )
+    table = pyarrow.csv.read_csv(
+        path,
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=options,
+    )
+    garbled = next((field.name for field in table.schema if pa.types.is_binary(field.type)), None)
+    if garbled is not None:
+        raise pa.ArrowInvalid(f"column {garbled!r} is not text in UTF-8; save the file as UTF-8")
+    return table
+
+
+def _padded(words: list[str]) -> list[str]:
+    """Also with the space that some write after each delimiter."""
+    return [space + word for word in words for space in ("", " ")]
 
 
 def _read_arrow(path: Path) -> pa.Table:

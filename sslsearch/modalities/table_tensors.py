@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,14 @@ def fit_categories(
 ) -> tuple[list[Feature], list[str], list[str]]:
     """The levels of each category by falling count; what never varies; and notes on the rest."""
     features, flat, notes = [], [], []
-    split = {"date": ("month", "weekday")}
+    split = {"date": ("month", "weekday", "hour")}
     for name, part in _parts(kinds, ("categorical", "boolean", "date"), split):
         text = category(raw, name, part, kinds[name])
         counts = Counter(text.drop_null().to_pylist())
         ranked = sorted(counts, key=lambda level: (-counts[level], level))
         levels = [level for level in ranked if counts[level] >= least][:most]
-        if len(counts) < 2 and text.null_count in (0, len(text)):
-            flat += [name] * (part == "value")
+        if len(counts) < 2 and (part != "value" or text.null_count in (0, len(text))):
+            flat += [name] * (part == "value")  # a date is not, for its days may vary
             continue
         if len(levels) < len(counts):
             rows = sum(counts[level] for level in ranked if level not in set(levels))
@@ -90,12 +91,16 @@ def number(raw: pa.Table, name: str, part: str) -> np.ndarray:
 
 
 def category(raw: pa.Table, name: str, part: str, kind: str) -> pa.Array:
-    """Text, null = missing; of a date its month or weekday (1 = January, Monday)."""
+    """Text, null = missing; of a date its month or weekday (1 = January, Monday) or hour."""
     where = f"column {name!r}"
     if part == "value":
         return as_kind(cell(raw, name), kind, where)
     moments = as_kind(cell(raw, name), "date", where)
-    found = pc.month(moments) if part == "month" else pc.day_of_week(moments, count_from_zero=False)
+    found = {
+        "month": pc.month,
+        "weekday": partial(pc.day_of_week, count_from_zero=False),
+        "hour": pc.hour,
+    }[part](moments)
     return pc.cast(found, pa.string())
 
 

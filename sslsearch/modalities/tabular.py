@@ -25,11 +25,12 @@ from sslsearch.modalities.columns import place
 from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, present
 from sslsearch.modalities.table_files import SCHEMES, read_table
 from sslsearch.modalities.table_made import made_up
+from sslsearch.modalities.table_odd import maybe_codes, odd_columns
 from sslsearch.modalities.table_tensors import category, fit_categories, fit_numbers, tensors
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
-SHOWN = 6  # names of columns in a note
+SHOWN = 12  # names of columns in a note
 
 
 @register("modality", name="tabular", gives={"columns"})
@@ -39,7 +40,8 @@ class Tabular(Modality):
     normalise: a number becomes the normal score of its quantile among the training rows, its
     z-score, or stays as it is. A category that fewer than min_count training rows have, or that is
     not among the max_categories commonest of its column, or that training has not, is `other`. A
-    date becomes its days (a number), month and weekday (categories).
+    date becomes its days (a number), and its month, weekday and hour (categories), of those that
+    vary. What counts or names the rows is left out (`table_odd`).
     """
 
     default_encoder = "table_resnet"
@@ -79,9 +81,16 @@ class Tabular(Modality):
         return cells_of(table, columns, where, unlabelled)
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
-        """A pandas DataFrame, or a mapping of column names to values."""
+        """A pandas DataFrame, a mapping of column names to values, or a list of such, row by row.
+
+        Raises:
+            ValueError: a column that training had is not there, or holds something else.
+        """
+        if isinstance(arrays, list) and all(isinstance(row, Mapping) for row in arrays):
+            names = dict.fromkeys(name for row in arrays for name in row)
+            arrays = {name: [row.get(name) for row in arrays] for name in names}
         if isinstance(arrays, Mapping):
-            table = pa.table(dict(arrays))
+            table = pa.table({n: pa.array(v, from_pandas=True) for n, v in arrays.items()})
         elif hasattr(arrays, "columns"):
             table = pa.Table.from_pandas(arrays, preserve_index=False)
         else:
@@ -98,13 +107,24 @@ class Tabular(Modality):
         return np.asarray(present(raw).any(axis=1))
 
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
+        """Kinds of the columns, how numbers are scaled, levels of categories, and notes.
+
+        Raises:
+            ValueError: no column is of any use.
+        """
         rules, kinds = self.rules, kinds_of(train)
+        odd = odd_columns(train, kinds)
+        kinds = {name: kind for name, kind in kinds.items() if name not in odd}
         numbers, flat = fit_numbers(train, kinds, str(rules["normalise"]))
         categories, single, notes = fit_categories(
             train, kinds, int(rules["max_categories"]), int(rules["min_count"])
         )
+        notes += _odd_notes(odd, maybe_codes(train, kinds))
         if not numbers and not categories:
-            raise ValueError("data: every column holds one value only; there is nothing to learn")
+            raise ValueError(
+                "data: every column holds one value only, or counts or names the rows; there is "
+                "nothing to learn"
+            )
         left_out = sorted({*flat, *single} - {f["column"] for f in (*numbers, *categories)})
         if left_out:
             notes.append(
@@ -121,6 +141,11 @@ class Tabular(Modality):
         }
 
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
+        """Raw rows -> `number`, `code` and `valid`, a list of fixed length for each row.
+
+        Raises:
+            ValueError: a column that training had is not there, or holds something else.
+        """
         made = tensors(raw, state)
         return pa.table(
             {
@@ -198,6 +223,24 @@ class Tabular(Modality):
     def synthetic(self, n: int, seed: int) -> pa.Table:
         """Rows of three classes: numbers, categories, a boolean and a date, with gaps."""
         return cells_of(made_up(n, seed), {}, "synthetic")
+
+
+def _odd_notes(odd: Mapping[str, str], codes: Sequence[str]) -> list[str]:
+    notes = []
+    for why, what in (("counts", "count"), ("names", "name")):
+        names = [name for name, reason in odd.items() if reason == why]
+        if names:
+            kind = "numeric" if why == "counts" else "categorical"
+            notes.append(
+                f"Columns that {what} the rows are left out: {_names(names)}; data.columns.{kind} "
+                "takes them in."
+            )
+    if codes:
+        notes.append(
+            f"Whole numbers of few values are taken as numbers: {_names(codes)}; if they are "
+            "codes, name them in data.columns.categorical."
+        )
+    return notes
 
 
 def _names(names: Sequence[str]) -> str:

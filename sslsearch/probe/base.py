@@ -198,7 +198,8 @@ def rung_scores(
     if judging_N is None:
         return probe.rung(features_ND, truth_N, groups_N)
     fitted = final_probe(probe, features_ND, truth_N, judging_N)
-    return fitted.score(features_ND[judging_N], truth_N[judging_N])
+    held = None if groups_N is None else np.asarray(groups_N)[judging_N.numpy()]
+    return fitted.score(features_ND[judging_N], truth_N[judging_N], held)
 
 
 def score_predictions(

@@ -32,7 +32,13 @@ VERSION = 1  # raised whenever the same features and settings would score differ
 Score = Literal["dot", "cosine", "hadamard"]
 
 
-@register("probe", "link", gives=["links", "pooled"], paper="Kipf & Welling 2016, arXiv:1611.07308")
+@register(
+    "probe",
+    "link",
+    modality="graph",
+    gives=["links", "pooled"],
+    paper="Kipf & Welling 2016, arXiv:1611.07308",
+)
 class Link(Probe):
     """Area under the ROC curve and average precision of hidden edges among pairs without one."""
 

@@ -57,6 +57,7 @@ def render(study: StudyFiles) -> str:
         encoders=files.effects(study, "encoder"),
         common_rung=files.scores_at_common_rung(study)[1],
         costs=files.costs(study),
+        weighed=list(files.fronts(study)),
         statuses=sorted({line["status"] for line in study.of_kind("trial")}),
         notes=[str(note) for note in result.get("notes") or ()],
         pictures=pictures(study, metric),
@@ -88,6 +89,8 @@ def pictures(study: StudyFiles, metric: str) -> dict[str, Markup]:
         drawn["bars"] = svg(plots.leaderboard_bars(bars, title="", metric=_test_metric(study)))
     if scores:
         drawn["curves"] = svg(plots.curves(scores, floors, title="", metric=metric))
+    for objective, points in files.fronts(study).items():
+        drawn[objective] = svg(plots.front(points, objective, metric))
     if losses:
         drawn["losses"] = svg(plots.loss_curve(losses[:LOSS_TRIALS], title=""))
     return drawn

@@ -6,7 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from sslsearch import registry
 from sslsearch.data.samples import Samples
+from sslsearch.probe.base import build
 from sslsearch.search.record import Row, read_rows
 from sslsearch.space import Space, literature, load, parse
 from sslsearch.track.params import scrub
@@ -24,7 +28,7 @@ def refuse_other_question(path: Path, space: Space) -> None:
     before, space = load(path), parse(scrub(space.text))  # on disk there are no passwords
     was = {"goal": before.goal, "data": before.data, "fidelity": before.fidelity}
     now = {"goal": space.goal, "data": space.data, "fidelity": space.fidelity}
-    kinds = ("name", "judge_by")
+    kinds = ("name", "judge_by", "knobs")
     was["probe"] = {k: getattr(before.probe, k) for k in kinds}
     now["probe"] = {k: getattr(space.probe, k) for k in kinds}
     for section, value in was.items():
@@ -46,16 +50,39 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     """Every batch size of the space must fit the pool, or a trial would fail on it later.
 
     Raises:
-        ValueError: with the largest that fits.
+        ValueError: with those that fit.
     """
-    sizes = [space.default()["optim"]["batch_size"]]
+    sizes = {space.default()["optim"]["batch_size"]}
     for question in space.questions():
         if question.name == "optim.batch_size":
-            sizes += question.options or (question.high,)
-    if train.batch_size(max(sizes)) > len(train):
+            sizes |= set(question.options or (question.high,))
+    pool = len(train.pool)
+    if train.batch_size(max(sizes)) > pool:
+        fitting = " | ".join(str(size) for size in sorted(sizes) if size <= pool)
+        cure = f"; as in --set 'optim.batch_size={fitting}'" if fitting else ""
         raise ValueError(
-            f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
-            f"write at most {len(train)}"
+            f"optim.batch_size {max(sizes)} exceeds the pool of {pool} samples; "
+            f"write at most {pool}{cure}"
+        )
+
+
+def refuse_what_cannot_be_judged(space: Space, train: Samples) -> None:
+    """A probe needs samples to learn from, and one that tells classes apart two classes of them.
+
+    Raises:
+        ValueError: there are none: each trial would fail at its first rung.
+    """
+    probe = build(space.probe.model_dump())
+    gives = registry.get("probe", space.probe.name).gives
+    rows = probe.rows(train)
+    cure = "data.columns.label names the column that holds them"
+    if not len(rows):
+        what = "row has a label" if "labels" in gives else "row is of use to it"
+        raise ValueError(f"probe {space.probe.name}: no training {what}; {cure}")
+    if "classes" in gives and len(classes := torch.unique(train.labels_N[rows])) < 2:
+        raise ValueError(
+            f"probe {space.probe.name} tells classes apart, but all {len(rows)} labels that may "
+            f"be seen are {train.classes[int(classes[0])]!r}; {cure}, data.labels how many"
         )
 
 
@@ -70,7 +97,12 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
         return plain, []
     order = next((q.options for q in space.questions() if q.name == "pretext.kind"), ())
     place = {family: i for i, family in enumerate(order)}
-    recipes = sorted(literature(space), key=lambda r: place.get(r.family, len(place)))
+
+    def rank(recipe: Recipe) -> tuple[int, int]:
+        """Of several recipes of one family the one comes first of which this space takes most."""
+        return place.get(recipe.family, len(place)), -len(recipe["augment"])
+
+    recipes = sorted(literature(space), key=rank)
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes

@@ -32,8 +32,10 @@ from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
     refuse_other_question,
+    refuse_what_cannot_be_judged,
     starts,
 )
+from sslsearch.search.pareto import objectives
 from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room, fit
 from sslsearch.search.scheduler import FamilyHalving
@@ -93,6 +95,7 @@ class Study:
         self.data: Prepared = prepare(space.data.model_dump(), root, self.folder)
         self.train = Samples.from_table(self.data.train)
         refuse_large_batches(space, self.train)
+        refuse_what_cannot_be_judged(space, self.train)
         known = [] if source is None else best_of(source)
         for note in self.data.notes:
             console.note(f"data: {note}")
@@ -191,7 +194,7 @@ class Study:
             self.clock,
             announcer,
             self.default,
-            lambda rows: confirm.finalists(rows, top, denoised(rows, self.space)),
+            lambda rows: confirm.finalists(rows, top, self.space.goal, denoised(rows, self.space)),
             fitted.device,
             fitted.devices,
         )
@@ -232,14 +235,15 @@ class Study:
         )
 
     def _scheduler(self) -> FamilyHalving:
+        goal, how = self.space.goal, self.space.search.scheduler
         past = [
-            (row.recipe.family, report.rung, report.score)
+            (row.recipe.family, report.rung, objectives(report, sum(report.seconds.values()), goal))
             for row in self.record.rows("trial")
             for report in row.reports
             if report.status == "ok"
         ]
         rungs = len(self.space.fidelity.rungs())
-        return FamilyHalving(self.space.fidelity.eta, rungs, past, self.space.search.scheduler)
+        return FamilyHalving(self.space.fidelity.eta, rungs, past, how, goal)
 
     def _confirm(self, conductor: Conductor, announcer: Announcer) -> Answer:
         contenders = self._contenders(conductor)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -51,9 +51,15 @@ class Goal:
         return self.texts[0].split()[1]
 
     @property
-    def costs(self) -> tuple[str, ...]:
-        """The metrics of the other objectives."""
-        return tuple(text.split()[1] for text in self.texts[1:])
+    def others(self) -> tuple[tuple[str, int], ...]:
+        """The other objectives: each its metric, and +1 where more is better, -1 where less is."""
+        said = [text.split() for text in self.texts[1:]]
+        return tuple((metric, 1 if way == "maximize" else -1) for way, metric in said)
+
+    @property
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
+        """Of each objective; the first is always maximised, as scores are."""
+        return ["maximize", *("maximize" if sign > 0 else "minimize" for _, sign in self.others)]
 
     @property
     def written(self) -> str | list[str]:

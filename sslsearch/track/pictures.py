@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sslsearch import plots
-from sslsearch.plots import Bar, Curve
+from sslsearch.plots import Bar, Curve, Point
 from sslsearch.values import Report
 
 DPI = 130
@@ -85,6 +85,11 @@ def loss_curve(
 def leaderboard_bars(bars: Sequence[Bar], path: Path, metric: str = "test accuracy") -> Path:
     """The picture of the result: winner, default and floors with their intervals."""
     return save(plots.leaderboard_bars(bars, metric=metric), path)
+
+
+def front(points: Sequence[Point], path: Path, x: str, metric: str = "score") -> Path:
+    """Score against another objective, of every full-length trial."""
+    return save(plots.front(points, x, metric), path)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -96,6 +96,52 @@ def test_what_is_wrong_with_columns_is_said(columns: Any, law: str, folder: Path
         read("csv:t.csv", columns, folder)
 
 
+ROWS = [["31", "1.5", "true", "Aachen"], ["", "2.5", "False", "?"], ["45", "-1", "", "Celle"]]
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t", "|", ", "])
+def test_a_csv_may_have_other_delimiters_and_spaces(between: str, tmp_path: Path) -> None:
+    lines = [["age", "income", "member", "town", "label"], *([*row, "a"] for row in ROWS)]
+    text = "\n".join(between.join(line) for line in lines)
+    (tmp_path / "t.csv").write_text("\ufeff" + text, encoding="utf-8")
+    raw = read("csv:t.csv", root=tmp_path)
+    assert cell(raw, "age").to_pylist() == [31, None, 45]
+    assert cell(raw, "income").to_pylist() == [1.5, 2.5, -1]
+    assert cell(raw, "member").to_pylist() == [True, False, None]
+    assert cell(raw, "town").to_pylist() == ["Aachen", None, "Celle"]
+
+
+@pytest.mark.parametrize(
+    ("text", "law"),
+    [
+        (b"", "t.csv: Empty"),
+        (b"a,b\n1\n", "t.csv: .*Expected 2 columns"),
+        (b"a, a \n1,2\n", "t.csv: 2 columns are named 'a'"),
+        (b"town\nK\xf6ln\n", "'town' is not text in UTF-8; save"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_by_name(text: bytes, law: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(text)
+    with pytest.raises(ValueError, match=law):
+        read("csv:t.csv", root=tmp_path)
+    with pytest.raises(ValueError, match=r"parquet:t\.csv"):
+        read("parquet:t.csv", root=tmp_path)
+
+
+def test_a_time_of_day_is_a_number_in_hours_and_so_is_a_duration(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("at,n,label\n12:30,1,a\n00:15,2,b\n,3,a\n")
+    assert cell(read("csv:t.csv", root=tmp_path), "at").to_pylist() == [12.5, 0.25, None]
+    frame = pd.DataFrame({"took": pd.to_timedelta([90, 30], unit="m"), "label": ["a", "b"]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert cell(read("parquet:t.parquet", root=tmp_path), "took").to_pylist() == [1.5, 0.5]
+
+
+def test_a_moment_is_what_the_clocks_of_its_time_zone_show() -> None:
+    midnight = pd.Series(pd.to_datetime(["2024-05-31"])).dt.tz_localize("Europe/Berlin")
+    raw = Tabular().of_table(pa.table({"when": pa.array(midnight)}), {}, "t")
+    assert cell(raw, "when").to_pylist() == [datetime(2024, 5, 31)]
+
+
 def test_infinite_and_nested_cells_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.0, float("inf")]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="infinite value in row 1"):
@@ -180,6 +226,37 @@ class TestFitting:
         with pytest.raises(ValueError, match="nothing to learn"):
             Tabular().fit(table(y=[3.0, 3.0]))
 
+    def test_what_counts_or_names_the_rows_is_left_out_and_said(self, tmp_path: Path) -> None:
+        at_N = np.delete(np.arange(60), [3, 4, 20])  # rows of a test split are not there
+        columns = {
+            "column 1": at_N,
+            "person": [f"Person {i}" for i in at_N],
+            "x": np.sin(at_N),
+            "amount": 1000 * at_N,  # rises too, but is no counter
+            "code": at_N % 5,
+        }
+        state = Tabular().fit(table(**columns))
+        assert list(state["kinds"]) == ["amount", "code", "x"]
+        said = " ".join(state["notes"])
+        assert "count the rows are left out: column 1; data.columns.numeric takes" in said
+        assert "name the rows are left out: person; data.columns.categorical takes" in said
+        assert "taken as numbers: code; if they are codes" in said
+        told = {"numeric": ["column 1"], "categorical": ["person", "code"]}
+        raw = Tabular().of_table(pa.table(columns), told, "t")
+        kinds = Tabular().fit(raw)["kinds"]
+        assert sorted(kinds) == ["amount", "code", "column 1", "person", "x"]
+
+    def test_how_a_category_is_written_depends_on_its_own_cell_alone(self) -> None:
+        """A code among fractions and a boolean among other numbers are still what they were."""
+        raw = Tabular().of_table(
+            pa.table({"code": [1, 2, 2, 1], "flag": [0, 1, 1, 0]}), {"categorical": "code"}, "t"
+        )
+        state = Tabular().fit(raw)
+        made = Tabular().preprocess(table(code=[1.0, 1.5, 2.0, None], flag=[1, 7, 0, None]), state)
+        assert made["code"].to_pylist() == [[1, 2], [0, 0], [2, 1], [0, 0]]
+        words = Tabular().preprocess(table(code=["1", "2"], flag=[True, False]), state)
+        assert words["code"].to_pylist() == [[1, 2], [2, 1]]
+
     def test_that_a_cell_is_missing_is_kept_of_a_column_of_one_value(self) -> None:
         state = Tabular().fit(table(x=[1.0, 2.0], z=["q", None]))
         assert list(state["kinds"]) == ["x", "z"]
@@ -199,6 +276,17 @@ class TestFitting:
         assert (months, weekdays) == (["1", "1", "3"], ["1", "2", "1"])
         assert made["valid"].to_pylist()[3] == [0, 0, 0]
 
+    def test_of_dates_with_a_time_the_hour_is_kept_where_it_varies(self) -> None:
+        noon = [datetime(2024, 1, d, 12) for d in range(1, 9)]
+        parts = {
+            name: [f["part"] for f in Tabular().fit(table(when=when))["categories"]]
+            for name, when in {
+                "alike": [*noon, None],
+                "other": [*noon, datetime(2024, 1, 9, 7)],
+            }.items()
+        }
+        assert parts == {"alike": ["weekday"], "other": ["weekday", "hour"]}
+
     def test_rows_depend_on_themselves_alone(self) -> None:
         raw = Tabular().synthetic(60, 0)
         state = Tabular().fit(raw.slice(0, 40))
@@ -212,7 +300,7 @@ class TestFitting:
         state = Tabular().fit(raw)
         cells = raw["cells"].combine_chunks()
         frame = pa.Table.from_struct_array(cells)
-        for arrays in (frame.to_pandas(), frame.to_pydict()):
+        for arrays in (frame.to_pandas(), frame.to_pydict(), frame.to_pylist()):
             made = Tabular().from_arrays(arrays, state)
             ours, theirs = (Tabular().preprocess(t, state) for t in (made, raw))
             assert ours.to_pylist() == theirs.to_pylist()
@@ -231,6 +319,30 @@ def test_a_new_file_whose_columns_look_otherwise_is_read_as_training_was(tmp_pat
     made = Tabular().preprocess(new, state)
     assert len(made) == 2
     assert made["valid"].to_pylist()[0] == [1] * len(made["valid"].to_pylist()[0])
+
+
+def test_new_data_that_lack_something() -> None:
+    """All of a column missing is legal, a column that is not there is not."""
+    when = [datetime(2024, 1, d) for d in (1, 2, 3)]
+    state = Tabular().fit(table(x=[0.5, 2.0, 1.0], town=["a", "b", "a"], when=when))
+    none = [None, None]
+    made = Tabular().preprocess(table(x=[1.0, 2.0], town=none, when=none), state)
+    assert [sum(row) for row in made["valid"].to_pylist()] == [1, 1]
+    with pytest.raises(ValueError, match="'town', which training had; columns there: when, x"):
+        Tabular().preprocess(table(x=[1.0], when=[when[0]]), state)
+    for wrong, law in (({"x": ["n.k."]}, "numbers"), ({"when": ["soon"]}, "dates")):
+        new = table(**{"x": [1.0], "town": ["a"], "when": [when[0]], **wrong})
+        with pytest.raises(ValueError, match=f"not hold {law}.*it did in training: correct"):
+            Tabular().preprocess(new, state)
+
+
+def test_a_second_pool_that_differs_is_refused_with_what_differs(tmp_path: Path) -> None:
+    own = pa.table({"a": [1.5, 2.0] * 10, "b": ["u", "v"] * 10, "label": ["p", "q"] * 10})
+    pq.write_table(own, tmp_path / "own.parquet")
+    pq.write_table(pa.table({"a": [1.0], "b": [2.0]}), tmp_path / "more.parquet")
+    data = {"modality": "tabular", "source": "parquet:own.parquet", "pool": "parquet:more.parquet"}
+    with pytest.raises(ValueError, match=r"other samples.*: column b double against string$"):
+        prepare(data, tmp_path)
 
 
 def test_a_second_pool_whose_columns_stand_in_another_order(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_narrower_space_keeps_what_does_not_fit_out_of_the_final(
     again = Hands(narrow, tmp_path)
     rows = again.record.rows("trial")
     assert [row.fits for row in rows] == [family == "vicreg" for family in families]
-    marked = [line_of(row).status for row in rows]
+    marked = [line_of(row, narrow.goal).status for row in rows]
     assert marked.count("outside") == families.count("simclr")
     assert {r.family for r in finalists(rows, 3)} == {"vicreg"}
 

@@ -28,7 +28,7 @@ def test_a_modality_has_its_own_rules_and_roles() -> None:
     assert "unequal" not in data
     assert set(parse(SERIES).data.model_dump()) == {
         *("modality", "source", "labels", "normalise", "columns", "group", "pool"),
-        *("unequal", "missing", "test", "seed"),
+        *("unequal", "missing", "window", "stride", "horizon", "periods", "test", "seed"),
     }
 
 
