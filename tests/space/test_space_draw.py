@@ -204,7 +204,8 @@ class TestMix:
         space = parse(DATA + self.TEXT)
         recipe = space.random_recipe(random.Random(0))
         assert recipe.family == "mae+simclr"
-        assert set(recipe["pretext"]["mix_of"]["simclr"]) == {"weight", "temperature", "projection"}
+        simclr = recipe["pretext"]["mix_of"]["simclr"]
+        assert set(simclr) == {"weight", "sees", "temperature", "projection"}
         again = parse(recipe.to_yaml())
         assert again.questions() == []
         assert again.default() == recipe
