@@ -215,7 +215,7 @@ class TestMix:
         space = parse(DATA + self.TEXT.replace("{weight:", "{sees: augmented | moved, weight:"))
         (question,) = [q for q in space.questions() if q.name == "pretext.mae.sees"]
         assert question.options == ("augmented", "moved")
-        with pytest.raises(SpaceError, match="sees must be augmented | moved, got crops"):
+        with pytest.raises(SpaceError, match=r"sees must be augmented \| moved, got crops"):
             parse(DATA + self.TEXT.replace("{weight:", "{sees: crops, weight:"))
 
     def test_equal_weights_by_default(self) -> None:
