@@ -46,6 +46,17 @@ class Bar:
     note: str = field(default="")
 
 
+@dataclass(frozen=True)
+class Point:
+    """A trial where two objectives are weighed."""
+
+    trial: str
+    family: str
+    x: float
+    score: float
+    on_front: bool = False
+
+
 def curves(
     trials: Sequence[Curve],
     floors: Mapping[str, float] | None = None,
@@ -109,9 +120,12 @@ def leaderboard_bars(
     bars: Sequence[Bar],
     title: str = "Does it beat the default and the floors?",
     metric: str = "test accuracy",
+    less_is_better: bool = False,
 ) -> Figure:
-    """One dot with its 95 % interval per contender: a bar from zero would hide the differences."""
-    known = sorted((bar for bar in bars if math.isfinite(bar.value)), key=lambda bar: bar.value)
+    """One dot with its 95 % interval per contender, the best on top: a bar from zero would hide the
+    differences."""
+    known = [bar for bar in bars if math.isfinite(bar.value)]
+    known.sort(key=lambda bar: bar.value, reverse=less_is_better)
     figure, axes = _figure(7.2, 1.0 + 0.36 * max(2, len(known)), title)
     hues = {"winner": BEST, "default": HUES[0]}
     for place, bar in enumerate(known):
@@ -133,6 +147,32 @@ def leaderboard_bars(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#80868B", alpha=0.2, lw=0.8)
     axes.set_xlabel(f"{metric} (dot: mean, band: 95 % interval)", fontsize=9, color=INK)
+    return figure
+
+
+def front(points: Sequence[Point], x: str, metric: str = "score") -> Figure:
+    """Score against another objective: a dot a trial, what no other beats in all is ringed."""
+    figure, axes = _figure(7.2, 3.9, f"What a better {metric} takes")
+    known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.score)]
+    for family, hue in hues_of(point.family for point in known).items():
+        own = [point for point in known if point.family == family]
+        axes.scatter([p.x for p in own], [p.score for p in own], s=26, color=hue, label=family)
+    for point in filter(lambda point: point.on_front, known):
+        axes.scatter([point.x], [point.score], s=90, facecolor="none", edgecolor=BEST, lw=1.4)
+        axes.annotate(
+            point.trial, (point.x, point.score), xytext=(6, 4), textcoords="offset points",
+            fontsize=8, color=INK,
+        )  # fmt: skip
+    if (
+        known
+        and min(p.x for p in known) > 0
+        and max(p.x for p in known) > 8 * min(p.x for p in known)
+    ):
+        axes.set_xscale("log")
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(metric, fontsize=9, color=INK)
+    if known:
+        axes.legend(frameon=False, fontsize=8)
     return figure
 
 

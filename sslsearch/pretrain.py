@@ -140,6 +140,7 @@ class Job:
 
     def prepare(self) -> Prepared:
         """The data, after all checks that need no cluster."""
+        from sslsearch import registry
         from sslsearch.data import prepare
         from sslsearch.data.samples import Samples
 
@@ -147,15 +148,17 @@ class Job:
         for note in prepared.notes:
             print(f"data: {note}")
         batch, workers = self.recipe["optim"]["batch_size"], self.space.compute.workers_per_trial
-        if Samples.from_table(prepared.train).batch_size(batch) > len(prepared.train):
+        train = Samples.from_table(prepared.train)
+        if train.batch_size(batch) > len(train.pool):
             raise ValueError(
-                f"optim.batch_size {batch} exceeds the pool of {len(prepared.train)} samples"
+                f"optim.batch_size {batch} exceeds the pool of {len(train.pool)} samples"
             )
         if batch % workers:
             raise ValueError(
                 f"optim.batch_size {batch} must be divisible by compute.workers_per_trial {workers}"
             )
-        if sum(count > 0 for count in prepared.summary["per_class"].values()) < 2:
+        told = sum(count > 0 for count in prepared.summary["per_class"].values())
+        if told < 2 and "labels" in registry.get("probe", self.space.probe.name).gives:
             raise ValueError("data: the probe needs labelled samples of at least 2 classes")
         return prepared
 
@@ -243,7 +246,7 @@ class Job:
             scores=scores,
         )
         for name in remains.FILES:
-            (self.out / name).unlink()
+            (self.out / name).unlink(missing_ok=True)
         print(f"{self.out / 'best'}: use it with sslsearch.load({str(self.out / 'best')!r})")
 
 

@@ -68,7 +68,8 @@ class Part:
         modality: the kinds of data it is for; None = any.
         needs: what it asks of the others: `views`, `time`, `channels` …
         gives: what a modality or an encoder offers to those who ask.
-        traits: flags for the room it lives in (`moves_time`: an augmentation that moves steps).
+        traits: flags for the room it lives in (`moves_time`: an augmentation that moves steps,
+            and changes no values).
         paper: "Author Year, arXiv:…", or "" where it is folklore.
     """
 

@@ -13,6 +13,7 @@ import torch
 from sslsearch import registry
 from sslsearch.values import Batch
 
+MOVES = {"moves_time", "moves_pixels"}  # traits of what moves values and changes none
 LEAST = 2  # valid steps that a view must keep to say anything of its sample
 
 
@@ -28,6 +29,12 @@ class Compose:
         for name, knobs in (augment or {}).items():
             part = registry.get("augment", name)
             self.steps.append((part.bind(dict(knobs or {})), part.traits))
+
+    def moving(self) -> Compose:
+        """Only those that move values (crop, flip, warp) and change none."""
+        moving = Compose({})
+        moving.steps = [step for step in self.steps if step[1] & MOVES]
+        return moving
 
     def __call__(self, batch: Batch, rng: torch.Generator) -> Batch:
         if not self.steps:

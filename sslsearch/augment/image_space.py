@@ -22,7 +22,7 @@ ATTEMPTS = 10  # to draw a box that fits, as torchvision's
 Degrees = Annotated[float, Field(ge=0, le=180), Unit("degrees"), Identity(0.0)]
 
 
-@register("augment", modality="image", paper=SZEGEDY)
+@register("augment", modality="image", traits={"moves_pixels"}, paper=SZEGEDY)
 def random_resized_crop(
     x_BCHW: torch.Tensor,
     rng: torch.Generator,
@@ -84,7 +84,7 @@ def resized_crop(
     return resample(x_BCHW, across_B1W, down_BH1)
 
 
-@register("augment", modality="image")
+@register("augment", modality="image", traits={"moves_pixels"})
 def horizontal_flip(
     x_BCHW: torch.Tensor,
     rng: torch.Generator,
@@ -95,7 +95,7 @@ def horizontal_flip(
     return torch.where(happens(x_BCHW, p, rng)[..., None], x_BCHW.flip(-1), x_BCHW)
 
 
-@register("augment", modality="image")
+@register("augment", modality="image", traits={"moves_pixels"})
 def vertical_flip(
     x_BCHW: torch.Tensor,
     rng: torch.Generator,
@@ -106,7 +106,7 @@ def vertical_flip(
     return torch.where(happens(x_BCHW, p, rng)[..., None], x_BCHW.flip(-2), x_BCHW)
 
 
-@register("augment", modality="image", paper=AUTOAUGMENT)
+@register("augment", modality="image", traits={"moves_pixels"}, paper=AUTOAUGMENT)
 def rotate(x_BCHW: torch.Tensor, rng: torch.Generator, *, degrees: Degrees = 30.0) -> torch.Tensor:
     """Turn about the middle by an angle uniform in ±degrees."""
     turn_B = torch.deg2rad(uniform((len(x_BCHW),), -degrees, degrees, rng))
@@ -120,7 +120,7 @@ def rotated(x_BCHW: torch.Tensor, turn_B: torch.Tensor) -> torch.Tensor:
     return warp(x_BCHW, matrix_B22, torch.zeros_like(matrix_B22[:, 0]))
 
 
-@register("augment", modality="image", paper=AUTOAUGMENT)
+@register("augment", modality="image", traits={"moves_pixels"}, paper=AUTOAUGMENT)
 def translate(
     x_BCHW: torch.Tensor,
     rng: torch.Generator,
@@ -139,7 +139,7 @@ def translated(x_BCHW: torch.Tensor, pixels_B2: torch.Tensor) -> torch.Tensor:
     return warp(x_BCHW, eye_B22, -pixels_B2)
 
 
-@register("augment", modality="image", paper=AUTOAUGMENT)
+@register("augment", modality="image", traits={"moves_pixels"}, paper=AUTOAUGMENT)
 def shear(
     x_BCHW: torch.Tensor,
     rng: torch.Generator,

@@ -127,6 +127,7 @@ class Conversion:
                 group = none if "group" in self.train.column_names else None
                 role = np.full(len(raw), "pool")
                 tensors = self.modality.preprocess(raw, self.state)
+                tensors = self.modality.seal(tensors, none < 0)
                 writer.append(table_of(tensors, raw, spec, [], none, role, group))
             again = sorted(digest.hex() for digest in tally.again)
             return writer.finish(

@@ -135,6 +135,7 @@ def split(
     """Rows of train and of test: as the source says, else whole groups, else by class."""
     own_N = raw["own"].to_numpy()
     test_N = np.zeros(len(raw), bool)
+    known = bool((label_N >= 0).any())  # where nothing has a label, all may be tested on
     notes: list[str] = []
     if "split" in raw.column_names:
         words = raw["split"].filter(raw["own"]).combine_chunks()
@@ -144,15 +145,17 @@ def split(
     if not test_N.any():
         if not 0 <= share < 1:
             raise ValueError(f"data.test: {share} is not a share; write for example 0.3")
+        kind_N = label_N if known else np.where(own_N, 0, -1)
         if group_N is None:
             rng = np.random.default_rng([seed, 0])
-            test_N[own_N] = splits.stratified(label_N[own_N], share, rng)
+            test_N[own_N] = splits.stratified(kind_N[own_N], share, rng)
         else:
-            test_N = splits.grouped(label_N, group_N, share, seed)
-        by = "stratified by class" if group_N is None else "whole groups"
+            test_N = splits.grouped(kind_N, group_N, share, seed)
+        alone = "stratified by class" if known else "at random"
+        by = alone if group_N is None else "whole groups"
         drawn = (test_N & own_N).sum()
         notes.append(f"No test split is given: {drawn} rows were drawn, {by}, seed {seed}.")
-    blind_N = test_N & own_N & (label_N < 0)
+    blind_N = test_N & own_N & (label_N < 0) & known
     if blind_N.any():
         notes.append(f"{blind_N.sum()} rows of the test split have no label and are left out.")
     if test_N.all():

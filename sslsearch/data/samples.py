@@ -17,7 +17,7 @@ from torch.utils.dlpack import from_dlpack
 
 from sslsearch import registry
 from sslsearch.data.mapped import Mapped
-from sslsearch.data.store import JUDGES
+from sslsearch.data.store import APART, JUDGES
 from sslsearch.values import Batch, InputSpec
 
 ROOM = 0.5  # the share of a device's free memory that samples may take
@@ -34,6 +34,8 @@ class Samples:
         labelled: int64, the rows that have a label; or those that a probe is shown (`showing`).
         judging: bool, which of `labelled` are a validation split: they judge trials and train no
             probe; None without such a split, where trials are judged by cross-validation.
+        judges_N: bool, the rows of that split, with labels or not.
+        pool: int64, the rows that are pretrained on.
     """
 
     columns: Mapping[str, torch.Tensor]
@@ -43,6 +45,8 @@ class Samples:
     groups_N: torch.Tensor | None
     labelled: torch.Tensor
     modality: Any  # that of the spec; the rooms stand side by side and do not import each other
+    judges_N: torch.Tensor
+    pool: torch.Tensor
     judging: torch.Tensor | None = None
 
     @classmethod
@@ -53,6 +57,7 @@ class Samples:
         spec = InputSpec(**json.loads(table.schema.metadata[b"spec"]))
         labels_N = _view(table["label"].fill_null(-1))
         labelled = torch.nonzero(labels_N >= 0).flatten()
+        judges_N, apart_N = _roles(table)
         return cls(
             columns={
                 name: tensor
@@ -65,7 +70,9 @@ class Samples:
             labels_N=labels_N,
             groups_N=_view(table["group"]) if "group" in table.column_names else None,
             labelled=labelled,
-            judging=_judging(table, labelled),
+            judging=_some(judges_N[labelled]),
+            judges_N=judges_N,
+            pool=torch.nonzero(~apart_N).flatten(),
             modality=registry.get("modality", spec.modality).bind(None)(),
         )
 
@@ -76,11 +83,7 @@ class Samples:
         """The same samples, of which `rows` are handed to a probe instead of the labelled ones."""
         if rows is self.labelled:
             return self
-        judges_N = torch.zeros(len(self), dtype=torch.bool)
-        if self.judging is not None:
-            judges_N[self.labelled[self.judging]] = True
-        judging = judges_N[rows]
-        return replace(self, labelled=rows, judging=judging if judging.any() else None)
+        return replace(self, labelled=rows, judging=_some(self.judges_N[rows]))
 
     @property
     def fitting(self) -> torch.Tensor:
@@ -92,7 +95,7 @@ class Samples:
     def batch_size(self, asked: int, workers: int = 1) -> int:
         """As asked for; all samples, where the modality takes them at once and there are fewer (all
         that `workers` can share evenly)."""
-        most = len(self) - len(self) % workers
+        most = len(self.pool) - len(self.pool) % workers
         return min(asked, most) if self.modality.full_batch else asked
 
     def batch(self, index_B: torch.Tensor, device: torch.device | str) -> Batch:
@@ -112,13 +115,18 @@ class Samples:
         return replace(self, columns={name: c.to(device) for name, c in self.columns.items()})
 
 
-def _judging(table: pa.Table, labelled: torch.Tensor) -> torch.Tensor | None:
-    if "role" not in table.column_names or not len(labelled):
-        return None
-    judges_N = torch.from_numpy(
-        pc.equal(table["role"], JUDGES).to_numpy(zero_copy_only=False).copy()
-    )
-    judging = judges_N[labelled]
+def _roles(table: pa.Table) -> tuple[torch.Tensor, torch.Tensor]:
+    """bool: the rows that judge, and those of them that are not pretrained on."""
+    if "role" not in table.column_names:
+        none = torch.zeros(len(table), dtype=torch.bool)
+        return none, none
+    role = table["role"]
+    judges, apart = (pc.is_in(role, pa.array(words)) for words in ((JUDGES, APART), (APART,)))
+    judges_N, apart_N = (x.to_numpy(zero_copy_only=False).copy() for x in (judges, apart))
+    return torch.from_numpy(judges_N), torch.from_numpy(apart_N)
+
+
+def _some(judging: torch.Tensor) -> torch.Tensor | None:
     return judging if judging.any() else None
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from sslsearch.values import InputSpec
 
 JUDGES = "probe-val"  # the role of rows that judge trials and train no probe
+APART = "val"  # that of rows that judge trials and are not even pretrained on
 
 
 def table_of(

@@ -26,7 +26,7 @@ GROUP = 16  # units that are normalised together
     "encoder",
     "convnet",
     modality="image",
-    gives={"tokens", "grid"},
+    gives={"tokens", "grid", "mask_token"},
     paper="Springenberg et al. 2015, arXiv:1412.6806",
 )
 class ConvNet(MapEncoder):
@@ -39,9 +39,10 @@ class ConvNet(MapEncoder):
         stages: Annotated[Count, Unit("stages")] = 3,
         depth: Annotated[Count, Unit("convolutions of a stage")] = 2,
         width: Annotated[Count, Unit("units of the first stage")] = 32,
+        stride: Annotated[Count, Unit("pixels the first convolution steps on")] = 1,
         pool: Pool = "mean",
     ) -> None:
-        super().__init__(spec, patch=2 ** (stages - 1))
+        super().__init__(spec, patch=stride * 2 ** (stages - 1))
         widths = [width * 2**stage for stage in range(stages)]
         self.pool: Pool = pool
         self.width, self.pooled_width = widths[-1], pooled_width(widths[-1], pool)
@@ -49,8 +50,8 @@ class ConvNet(MapEncoder):
         before = self.colours
         for stage, after in enumerate(widths):
             for at in range(depth):
-                stride = 2 if stage and not at else 1
-                layers += _convolution(before, after, stride)
+                step = 1 if at else 2 if stage else stride
+                layers += _convolution(before, after, step)
                 before = after
         self.layers = nn.Sequential(*layers)
 

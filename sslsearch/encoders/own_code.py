@@ -51,7 +51,7 @@ class Wrapped(MapEncoder):
         return features_BDHW
 
 
-@register("encoder", "own", modality="image", gives={"tokens", "grid"})
+@register("encoder", "own", modality="image", gives={"tokens", "grid", "mask_token"})
 class Own(Wrapped):
     """A network of your own: `build: my_module:my_function`, called with the number of channels.
 

@@ -26,7 +26,7 @@ from sslsearch.values import InputSpec
     "encoder",
     "resnet",
     modality="image",
-    gives={"tokens", "grid"},
+    gives={"tokens", "grid", "mask_token"},
     paper="He et al. 2016, arXiv:1512.03385",
 )
 class ImageResNet(MapEncoder):

@@ -18,7 +18,7 @@ from sslsearch.registry import did_you_mean, register
 from sslsearch.values import InputSpec
 
 
-@register("encoder", "timm", modality="image", gives={"tokens", "grid"})
+@register("encoder", "timm", modality="image", gives={"tokens", "grid", "mask_token"})
 class Timm(Wrapped):
     """A model of timm with a map of features, untrained; its last map is what is learnt.
 

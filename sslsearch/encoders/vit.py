@@ -50,16 +50,26 @@ class VisionTransformer(ImageEncoder):
 
     def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
         h_BND = self.embed(self._patches(self.see(batch)))
-        h_BND = h_BND + self.positions(batch, self.width)
-        visible_BN = batch.valid.expand(-1, h_BND.shape[1])
+        position_ND = self.positions(batch, self.width)
+        seen_BN = batch.valid.expand(-1, h_BND.shape[1])
         if hidden_BCN is None:
-            tokens_BND = self._blocks(h_BND, visible_BN)
+            tokens_BND = self._blocks(h_BND + position_ND, seen_BN)
         else:
-            visible_BN = visible_BN & ~hidden_BCN[:, 0]
-            tokens_BND = visible_only(h_BND, visible_BN, self._blocks)
-        tokens_BND = tokens_BND * visible_BN[..., None]
-        pooled_BD = pool(tokens_BND.transpose(1, 2), visible_BN, self.pool)
-        return Encoded(tokens_BND, pooled_BD, visible_BN)
+            tokens_BND, seen_BN = self.partly(h_BND, position_ND, seen_BN, hidden_BCN[:, 0])
+        tokens_BND = tokens_BND * seen_BN[..., None]
+        pooled_BD = pool(tokens_BND.transpose(1, 2), seen_BN, self.pool)
+        return Encoded(tokens_BND, pooled_BD, seen_BN)
+
+    def partly(
+        self,
+        h_BND: torch.Tensor,
+        position_ND: torch.Tensor,
+        valid_BN: torch.Tensor,
+        hidden_BN: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens where some are hidden, and which of them there are: hidden ones are dropped."""
+        visible_BN = valid_BN & ~hidden_BN
+        return visible_only(h_BND + position_ND, visible_BN, self._blocks), visible_BN
 
     def _blocks(self, h_BND: torch.Tensor, valid_BN: torch.Tensor) -> torch.Tensor:
         look_B11N = None if bool(valid_BN.all()) else look_at(valid_BN)

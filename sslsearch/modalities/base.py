@@ -49,16 +49,20 @@ class Modality(ABC):
         default_encoder: the encoder where a space names none.
         floors: the reference rows that a study of this modality runs.
         validation_judges: the source's validation rows judge trials and train no probe.
+        validation_apart: neither are they pretrained on, nor do they count in the statistics.
         full_batch: a batch size beyond the pool means all of it, and is no mistake.
         unusable: what is said of the rows that are not `usable`, and dropped.
+    keeps_back: parts of samples are the test, not some of the samples: see `kept_back`.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {}
     default_encoder: str
     floors: tuple[str, ...]
     validation_judges: bool = False
+    validation_apart: bool = False
     full_batch: bool = False
     unusable: str = "hold nothing"
+    keeps_back: bool = False
 
     @abstractmethod
     def read(
@@ -81,6 +85,14 @@ class Modality(ABC):
         """
         return False
 
+    def kept_back(self, raw: pa.Table, share: float, seed: int) -> tuple[pa.Table, pa.Table]:
+        """All raw samples twice, without the parts kept back (edges of a graph): with what is asked
+        of these parts while trials are judged, and with what is asked at the end.
+
+        `share` of the parts is the test. No column that `seal` leaves may tell the answers.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
         """The state of the preprocessing, JSON-able, with the rules in it under `rules`.
@@ -91,6 +103,12 @@ class Modality(ABC):
     @abstractmethod
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
         """Raw samples -> tensors, row by row: what a row becomes depends on it and `state` only."""
+
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        """The tensors without what answers for the hidden rows (bool) as a label would: maps of
+        classes, edges kept back. Labels themselves are not the modality's business. All of the
+        tensors, unless overridden."""
+        return tensors
 
     @abstractmethod
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:

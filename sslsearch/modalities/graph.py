@@ -18,8 +18,9 @@ Shapes: V = nodes, E = directed edges, F = features, N = rows, B = samples, G = 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,23 +28,20 @@ import torch
 from pydantic import Field
 
 from sslsearch.graph import Graph
-from sslsearch.modalities import graph_files, graph_picture, graph_pyg
-from sslsearch.modalities.base import Modality
-from sslsearch.modalities.columns import file_at, place
+from sslsearch.modalities import graph_links, graph_made, graph_picture, graph_sources, graph_text
+from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.graph_raw import (
     NODE,
     Net,
     graph_columns,
-    many,
     node_column,
     of_graphs,
     of_nodes,
     simple,
 )
-from sslsearch.registry import register
+from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
-SCHEMES = ("karate", "planetoid", "tu", "npz", "parquet", "txt")
 FLAT = 1e-12  # a spread below this is rounding
 
 
@@ -54,8 +52,13 @@ class GraphModality(Modality):
     normalise: rows = the absolute features of each node sum to 1 (the literature's, for words);
     columns = z-score over all nodes; none. edges: both_ways = an edge there is one back.
     validation: the nodes that the source calls validation judge trials (the literature's
-    protocol), or are labelled training samples as any others.
+    protocol), or are labelled training samples as any others. level: samples are nodes or graphs,
+    as the source says; or nodes that are judged by edges kept back, `data.test` of them as the test
+    and half as many while searching (probe link). words: of the nodes' text (`columns.text`), the
+    most frequent; how often a node says each is a feature.
     """
+
+    roles: ClassVar[Mapping[str, Role]] = {"text": Role("column that holds the text of a node")}
 
     default_encoder = "gcn"
     floors = ("majority", "raw", "propagated", "untrained", "supervised")
@@ -73,27 +76,37 @@ class GraphModality(Modality):
         validation: Annotated[
             Literal["judge", "train"], Field(description="what a given validation split does")
         ] = "judge",
+        level: Annotated[
+            Literal["sample", "link"], Field(description="what is judged: samples, or their edges")
+        ] = "sample",
+        words: Annotated[
+            Count, Unit("words"), Field(description="of the nodes' text, the most frequent")
+        ] = 2_000,
     ) -> None:
-        self.rules = {"normalise": normalise, "edges": edges, "validation": validation}
+        self.rules: dict[str, Any] = {
+            "normalise": normalise,
+            "edges": edges,
+            "validation": validation,
+            "level": level,
+            "words": words,
+        }
         self.validation_judges = validation == "judge"
+        self.keeps_back = level == "link"
 
     def read(
         self, source: str, columns: Mapping[str, Any], root: Path, *, unlabelled: bool = False
     ) -> pa.Table:
         """karate:club, planetoid:NAME, tu:NAME, npz:FILE, parquet:NODES.parquet or txt:FILE."""
-        scheme, rest = place(source, SCHEMES)
-        if scheme == "karate":
-            return graph_pyg.karate()
-        if scheme == "planetoid":
-            return graph_pyg.planetoid(rest, root)
-        if scheme == "tu":
-            return graph_pyg.tu(rest, root)
-        path = file_at(rest, root)
-        if scheme == "npz":
-            return graph_files.read_npz(path)
-        if scheme == "txt":
-            return graph_files.read_txt(path)
-        return graph_files.read_parquet(path, columns, unlabelled)
+        raw = graph_sources.read(source, columns, root, unlabelled)
+        hidden = [name for name in ("label", "split") if name in raw.column_names]
+        return raw.drop_columns(hidden) if self.keeps_back else raw
+
+    def kept_back(self, raw: pa.Table, share: float, seed: int) -> tuple[pa.Table, pa.Table]:
+        if not self.whole(raw):
+            raise ValueError(
+                "data.level: link keeps edges of one graph back, and these are many: write sample"
+            )
+        return graph_links.keep_back(raw, share, self.rules["edges"] == "both_ways", seed)
 
     def whole(self, raw: pa.Table) -> bool:
         return NODE in raw.column_names
@@ -106,6 +119,8 @@ class GraphModality(Modality):
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
         nets = [self._net(table)[0] for table in (train, *others) if len(table)]
         net, sizes = nets[0], [int(np.diff(n.first_G).max(initial=1)) for n in nets]
+        words = graph_text.vocabulary(net.text_V, self.rules["words"])
+        net = graph_text.in_numbers(net, words)
         mean_F, std_F = net.x_VF.mean(0, dtype=np.float64), net.x_VF.std(0, dtype=np.float64)
         return {
             "modality": "graph",
@@ -113,12 +128,14 @@ class GraphModality(Modality):
             "sample": "node" if self.whole(train) else "graph",
             "features": int(net.x_VF.shape[1]),
             "nodes": max(sizes),
+            "words": words,
             "mean": mean_F.tolist(),
             "std": np.where(std_F <= FLAT, 1.0, std_F).tolist(),
         }
 
     def preprocess(self, raw: pa.Table, state: Mapping[str, Any]) -> pa.Table:
         net, places_N = self._net(raw)
+        net = graph_text.in_numbers(net, state["words"])
         if net.x_VF.shape[1] != state["features"]:
             raise ValueError(
                 f"these nodes have {net.x_VF.shape[1]} features, but {state['features']} are "
@@ -127,10 +144,15 @@ class GraphModality(Modality):
         if self.whole(raw) != (state["sample"] == "node"):
             raise ValueError(f"a sample is one {state['sample']} here; these are of the other kind")
         net = simple(net, state["rules"]["edges"] == "both_ways")
-        net = Net(_scaled(net.x_VF, state), net.edge_2E, net.first_G, net.edges_G)
+        net = replace(net, x_VF=_scaled(net.x_VF, state))
         if self.whole(raw):
-            return pa.table({NODE: node_column(net, places_N)})
+            asked = {name: raw[name] for name in graph_links.COLUMNS if name in raw.column_names}
+            return pa.table({NODE: node_column(net, places_N), **asked})
         return pa.table(graph_columns(net))
+
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        there = graph_links.THERE in tensors.column_names and hidden_N.any()
+        return tensors.drop_columns([graph_links.THERE]) if there else tensors
 
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
         net, _ = self._net(raw)
@@ -138,6 +160,14 @@ class GraphModality(Modality):
         notes = []
         if self.whole(raw):
             notes.append("Nodes of one graph: all are pretrained on, test nodes without labels.")
+        if state["words"]:
+            notes.append(
+                f"The nodes' text is taken as how often each of {len(state['words'])} words "
+                "is said."
+            )
+        if graph_links.THERE in raw.column_names:
+            kept = pa.compute.sum(pa.compute.list_flatten(raw[graph_links.THERE])).as_py()
+            notes.append(f"{kept} edges are kept back, and asked for beside as many pairs without.")
         loops = int((net.edge_2E[0] == net.edge_2E[1]).sum())
         if loops:
             notes.append(f"{loops} edges from a node to itself are left out.")
@@ -173,20 +203,7 @@ class GraphModality(Modality):
         graph_picture.draw(axes, x, original)
 
     def synthetic(self, n: int, seed: int) -> pa.Table:
-        """Graphs of 8 to 16 nodes: rings, stars and cliques with some random edges; x = degree."""
-        rng = np.random.default_rng(seed)
-        label_N = rng.permutation(np.arange(n) % 3)
-        nodes_N = rng.integers(8, 17, n)
-        first_N = np.concatenate([[0], np.cumsum(nodes_N)])
-        edges = [
-            _shape(int(label), int(size), rng) + start
-            for label, size, start in zip(label_N, nodes_N, first_N, strict=False)
-        ]
-        edge_2E = np.concatenate(edges, axis=1)
-        graph_V = np.repeat(np.arange(n), nodes_N)
-        x_VF = graph_files.degrees(edge_2E, len(graph_V))
-        table = pa.table(graph_columns(many(x_VF, edge_2E, graph_V, n)))
-        return table.append_column("label", pa.array([f"class {c}" for c in label_N]))
+        return graph_made.shapes(n, seed)
 
     def _net(self, raw: pa.Table) -> tuple[Net, np.ndarray]:
         """The graphs, and for rows of nodes which node each is."""
@@ -249,16 +266,3 @@ def _ragged(
     before_B = count_B.cumsum(0) - count_B
     at = torch.arange(len(row), device=row.device) + (start_B - before_B)[row]
     return at, row, count_B
-
-
-def _shape(kind: int, nodes: int, rng: np.random.Generator) -> np.ndarray:
-    """A ring, a star or two cliques, and two random edges."""
-    at = np.arange(nodes)
-    if kind == 0:
-        edge_2E = np.stack([at, (at + 1) % nodes])
-    elif kind == 1:
-        edge_2E = np.stack([np.zeros(nodes - 1, np.int64), at[1:]])
-    else:
-        pair = np.stack(np.triu_indices(nodes, 1))
-        edge_2E = pair[:, (pair[0] < nodes // 2) == (pair[1] < nodes // 2)]
-    return np.concatenate([edge_2E, rng.integers(0, nodes, (2, 2))], axis=1)

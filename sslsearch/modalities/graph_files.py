@@ -118,8 +118,9 @@ def read_txt(path: Path) -> pa.Table:
 def read_parquet(path: Path, columns: Mapping[str, Any], unlabelled: bool) -> pa.Table:
     """A table of nodes, and beside it `edges.parquet` with the columns `from` and `to`.
 
-    Nodes have `id` (else they are counted from 0) and numbers: their features. With a column
-    `graph` they are of many graphs: a sample is a graph and its label that of its first node.
+    Nodes have `id` (else they are counted from 0), numbers (their features) or the text that
+    `columns.text` names. With a column `graph` they are of many graphs: a sample is a graph and its
+    label that of its first node.
     """
     nodes = pq.read_table(path)
     edges_path = path.with_name("edges.parquet")
@@ -128,12 +129,16 @@ def read_parquet(path: Path, columns: Mapping[str, Any], unlabelled: bool) -> pa
     edges = pq.read_table(edges_path)
     roles = common_roles(nodes.column_names, columns, str(path), unlabelled)
     edge_2E = _places(nodes, edges, roles.get("id"), edges_path)
+    text_V = _text(nodes, columns.get("text"), path)
     x_VF = _features(nodes, {*roles.values(), "graph"})
-    if x_VF is None:
+    if x_VF is None and text_V is not None:
+        x_VF = np.zeros((len(nodes), 0), np.float32)
+    elif x_VF is None:
         plain = degrees if "graph" in nodes.column_names else plain_features
         x_VF = plain(edge_2E, len(nodes))
     if "graph" not in nodes.column_names:
-        return with_roles(pa.table({NODE: node_column(one(x_VF, edge_2E))}), nodes, roles)
+        node = node_column(one(x_VF, edge_2E, text_V))
+        return with_roles(pa.table({NODE: node}), nodes, roles)
     names, first, graph_V = np.unique(
         nodes["graph"].to_numpy(zero_copy_only=False), return_index=True, return_inverse=True
     )
@@ -167,6 +172,15 @@ def _features(nodes: pa.Table, roles: set[str]) -> np.ndarray | None:
     if not numbers:
         return None
     return np.stack([nodes[name].to_numpy() for name in numbers], axis=1).astype(np.float32)
+
+
+def _text(nodes: pa.Table, named: str | None, path: Path) -> np.ndarray | None:
+    if named is None:
+        return None
+    if "graph" in nodes.column_names:
+        raise ValueError(f"{path}: data.columns.text is for the nodes of one graph, not of many")
+    texts = nodes[column(nodes.column_names, "text", named, str(path))]
+    return np.array(texts.cast(pa.string()).to_pylist(), object)
 
 
 def plain_features(edge_2E: np.ndarray, nodes: int) -> np.ndarray:

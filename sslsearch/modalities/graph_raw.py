@@ -1,9 +1,10 @@
 """The two Arrow forms of graphs, and how rows of numbers become them.
 
 nodes of one graph   a dictionary column `node`: its values are all nodes of the graph, each a
-                     struct of `x` (features) and `to` (the nodes that its edges lead to: CSR), and
-                     a row's index names its node. Rows are taken, filtered and shipped as any
-                     others, and the graph, which all of them share, goes with them uncopied.
+                     struct of `x` (features), `text` (or only one of these) and `to` (the nodes
+                     that its edges lead to: CSR), and a row's index names its node. Rows are
+                     taken, filtered and shipped as any others, and the graph, which all of them
+                     share, goes with them uncopied.
 many graphs          list columns `x` (nodes of features) and `edges` (pairs: from, to, counted
                      from 0 in each graph): ragged rows over flat buffers.
 
@@ -13,13 +14,13 @@ Shapes: V = nodes, E = directed edges, F = features, G = graphs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-NODE, X, EDGES, TO = "node", "x", "edges", "to"
+NODE, X, EDGES, TO, TEXT = "node", "x", "edges", "to", "text"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Net:
         edge_2E: int64, places in x_VF.
         first_G: int64, G + 1 numbers: where each graph's nodes begin, and the end.
         edges_G: int64, G + 1 numbers: where each graph's edges begin, and the end.
+        text_V: the text of each node, or None.
     """
 
     x_VF: np.ndarray
     edge_2E: np.ndarray
     first_G: np.ndarray
     edges_G: np.ndarray
+    text_V: np.ndarray | None = None
 
     @property
     def graph_V(self) -> np.ndarray:
@@ -44,11 +47,12 @@ class Net:
         return np.repeat(np.arange(len(self.first_G) - 1), np.diff(self.first_G))
 
 
-def one(x_VF: np.ndarray, edge_2E: np.ndarray) -> Net:
-    """One graph."""
+def one(x_VF: np.ndarray, edge_2E: np.ndarray, text_V: np.ndarray | None = None) -> Net:
+    """One graph. Where nodes have a text they may have no features (V, 0)."""
     ends = np.array([0, edge_2E.shape[1]], np.int64)
     x_VF = np.ascontiguousarray(x_VF, np.float32)
-    return Net(x_VF, edge_2E.astype(np.int64), np.array([0, len(x_VF)], np.int64), ends)
+    first = np.array([0, len(x_VF)], np.int64)
+    return Net(x_VF, edge_2E.astype(np.int64), first, ends, text_V)
 
 
 def many(x_VF: np.ndarray, edge_2E: np.ndarray, graph_V: np.ndarray, count: int) -> Net:
@@ -76,7 +80,7 @@ def simple(net: Net, both_ways: bool) -> Net:
     edge_2E = np.stack(np.divmod(key_E, max(len(net.x_VF), 1)))
     # sorted by their first node, and so by graph
     edges_G = np.searchsorted(edge_2E[0], net.first_G)
-    return Net(net.x_VF, edge_2E, net.first_G, edges_G.astype(np.int64))
+    return replace(net, edge_2E=edge_2E, edges_G=edges_G.astype(np.int64))
 
 
 def node_column(net: Net, places: np.ndarray | None = None) -> pa.Array:
@@ -84,7 +88,11 @@ def node_column(net: Net, places: np.ndarray | None = None) -> pa.Array:
     order_E = np.argsort(net.edge_2E[0], kind="stable")
     starts = _starts(np.bincount(net.edge_2E[0], minlength=len(net.x_VF)))
     to = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(net.edge_2E[1][order_E]))
-    nodes = pa.StructArray.from_arrays([_fixed(net.x_VF), to], [X, TO])
+    fields = {X: _fixed(net.x_VF)} if net.x_VF.shape[1] else {}
+    if net.text_V is not None:
+        fields[TEXT] = pa.array(net.text_V, pa.string())
+    fields[TO] = to
+    nodes = pa.StructArray.from_arrays(list(fields.values()), list(fields))
     rows = np.arange(len(net.x_VF)) if places is None else places
     return pa.DictionaryArray.from_arrays(pa.array(rows.astype(np.int64)), nodes)
 
@@ -93,11 +101,14 @@ def of_nodes(column: pa.ChunkedArray) -> tuple[Net, np.ndarray]:
     """The graph of a dictionary column, and which node each row is."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     nodes = array.dictionary
-    x, to = nodes.field(X), nodes.field(TO)
+    names = [field.name for field in nodes.type]
+    x_VF = _matrix(nodes.field(X)) if X in names else np.zeros((len(nodes), 0), np.float32)
+    text_V = np.array(nodes.field(TEXT).to_pylist(), object) if TEXT in names else None
+    to = nodes.field(TO)
     starts = np.asarray(to.offsets)
     target_E = np.asarray(to.values)[starts[0] : starts[-1]]
     source_E = np.repeat(np.arange(len(nodes)), np.diff(starts))
-    return one(_matrix(x), np.stack([source_E, target_E])), np.asarray(array.indices)
+    return one(x_VF, np.stack([source_E, target_E]), text_V), np.asarray(array.indices)
 
 
 def graph_columns(net: Net) -> dict[str, pa.Array]:

@@ -1,7 +1,9 @@
 """Images: grey or coloured pixels of one size.
 
 Tensors: `x` (C x H x W, uint8). A batch holds them as float32 in 0..1, which is what augmentations
-of colour are defined on; the encoder normalises by the training statistics in its spec.
+of colour are defined on; the encoder normalises by the training statistics in its spec. Where a
+source says of which class each pixel is there is `mask` (H x W, uint8) beside it: the probe `dense`
+judges by it, and no encoder sees it.
 Shapes: B = samples of a batch, N = rows, C = channels, H = rows, W = columns of pixels.
 """
 
@@ -20,6 +22,7 @@ from sslsearch import plots
 from sslsearch.modalities import image_files as files
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
+from sslsearch.modalities.image_masks import equal_masks, sealed
 from sslsearch.modalities.image_pixels import (
     Colour,
     Resize,
@@ -46,7 +49,10 @@ class Images(Modality):
     deviation of each channel over the training pixels, or values in 0..1.
     """
 
-    roles: ClassVar[Mapping[str, Role]] = {"image": Role("column that holds the images")}
+    roles: ClassVar[Mapping[str, Role]] = {
+        "image": Role("column that holds the images"),
+        "mask": Role("column that holds the class of each pixel"),
+    }
     default_encoder = "convnet"
     floors = ("majority", "raw", "untrained", "random_patches", "supervised")
     unusable = "cannot be decoded as images"
@@ -110,6 +116,7 @@ class Images(Modality):
             "channels": channels,
             "height": height,
             "width": width,
+            "masks": "mask" in train.column_names,
         }
         mean, std = _statistics(train, state)
         return {**state, "mean": mean, "std": std}
@@ -118,7 +125,11 @@ class Images(Modality):
         array: pa.Array = pa.array(equal_arrays(raw, state).ravel())
         for size in (state["width"], state["height"], state["channels"]):
             array = pa.FixedSizeListArray.from_arrays(array, size)
-        return pa.table({"x": array})
+        maps = {"mask": equal_masks(raw, state)} if state.get("masks") else {}
+        return pa.table({"x": array, **maps})
+
+    def seal(self, tensors: pa.Table, hidden_N: np.ndarray) -> pa.Table:
+        return sealed(tensors, hidden_N) if "mask" in tensors.column_names else tensors
 
     def describe(self, raw: pa.Table, state: Mapping[str, Any]) -> list[str]:
         notes = []
@@ -127,6 +138,8 @@ class Images(Modality):
         if grey:
             notes.append(f"{grey} images are grey among coloured ones: they get three channels.")
         flat = sum(bool((x_HWC == x_HWC.flat[0]).all()) for x_HWC in arrays_of(raw))
+        if state.get("masks") and raw["mask"].null_count:
+            notes.append(f"{raw['mask'].null_count} images have no map of classes.")
         if flat:
             notes.append(f"{flat} images are of one colour all over.")
         return notes

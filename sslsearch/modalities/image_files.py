@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from sslsearch.modalities import image_masks as masks
 from sslsearch.modalities.columns import column, common_roles, file_at, with_roles
+from sslsearch.modalities.image_masks import beside, decode
 from sslsearch.modalities.image_pixels import Rules, checked, table_of
 from sslsearch.registry import did_you_mean
 
@@ -85,7 +87,24 @@ def images_of(
             "nested lists of numbers"
         )
     roles = common_roles(table.column_names, columns, where, unlabelled)
-    return with_roles(images, table, roles)
+    images = with_roles(images, table, roles)
+    mask = _mask_column(table, columns.get("mask"), where, unlabelled)
+    if mask is None:
+        return images
+    said = f"{where}: column {mask!r}"
+    encoded = _is_bytes(table[mask].type)
+    maps = (
+        decode(scalar.as_py(), said) if encoded else masks.checked(scalar.as_py(), said)
+        for scalar in table[mask]
+    )
+    return beside(images, maps, rules, said)
+
+
+def _mask_column(table: pa.Table, wanted: str | None, where: str, unlabelled: bool) -> str | None:
+    """As mapped, else `mask` if there is one."""
+    if wanted is None or (unlabelled and wanted not in table.column_names):
+        return "mask" if "mask" in table.column_names else None
+    return column(table.column_names, "mask", wanted, where)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -160,10 +179,10 @@ def _samples(shard: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def read_npz(path: Path, columns: Mapping[str, Any], rules: Rules) -> pa.Table:
-    """X (N, H, W) or (N, H, W, C) and y; or X_train, y_train, X_test, y_test (and X_val)."""
+    """X (N, H, W) or (N, H, W, C), y and mask (N, H, W); or X_train, y_train, X_test … (X_val)."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    x, y = columns.get("image") or "X", columns.get("label") or "y"
+    x, y, m = (columns.get(r) or d for r, d in (("image", "X"), ("label", "y"), ("mask", "mask")))
     ends = [f"_{side}" for side in ("train", "val", "test") if f"{x}_{side}" in arrays] or [""]
     tables = []
     for end in ends:
@@ -172,7 +191,12 @@ def read_npz(path: Path, columns: Mapping[str, Any], rules: Rules) -> pa.Table:
         if len(labels) != len(images):
             raise ValueError(f"{path}: {y}{end} has {len(labels)} rows, {x}{end} {len(images)}")
         rows = {"label": list(labels), "split": [end[1:] or None] * len(images)}
-        tables.append(_beside(table_of(rules.of_arrays(images)), **rows))
+        table = _beside(table_of(rules.of_arrays(images)), **rows)
+        if f"{m}{end}" in arrays or columns.get("mask"):
+            said = f"{path}: {m}{end}"
+            maps = arrays[column(arrays, "mask", f"{m}{end}", str(path))]
+            table = beside(table, (masks.checked(map_HW, said) for map_HW in maps), rules, said)
+        tables.append(table)
     return pa.concat_tables(tables, promote_options="default")
 
 

@@ -72,13 +72,19 @@ def as_image(x_HWC: np.ndarray) -> Image.Image:
     return Image.fromarray(x_HWC[..., 0] if x_HWC.shape[-1] == 1 else x_HWC)
 
 
-def resized(image: Image.Image, height: int, width: int, how: Resize) -> Image.Image:
+def resized(
+    image: Image.Image,
+    height: int,
+    width: int,
+    how: Resize,
+    between: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """`crop`: scaled to cover the size, then cut about the middle; `stretch`: each side alone."""
     if image.size == (width, height):
         return image
     if how == "crop":
-        return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+        return ImageOps.fit(image, (width, height), between)
+    return image.resize((width, height), between)
 
 
 def table_of(images: Iterable[np.ndarray | None]) -> pa.Table:

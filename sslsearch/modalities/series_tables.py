@@ -5,6 +5,9 @@ list columns          one row per series: a list of steps, a list of channels x 
 `columns.time` given  long: one row per step, `columns.id` says of which series; each column of
                       `columns.series` is a channel
 else                  wide: one row per series; each number column is one step of one channel
+
+Series that are cut into windows are long: without list columns there is one row per step, of one
+series unless `columns.id` tells several apart.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import pyarrow.parquet
 from sslsearch.modalities.columns import column, common_roles, with_roles
 from sslsearch.modalities.series_raw import Ragged
 
+ROW, ALL = "row of the table", "all steps"  # made where a table of steps says no time, no series
 RESERVED = {"label", "group", "split", "id", "time"}  # never taken for a step of a wide table
 
 
@@ -41,10 +45,17 @@ def read_csv(path: Path) -> pa.Table:
 
 
 def series_of(
-    table: pa.Table, columns: Mapping[str, Any], where: str, unlabelled: bool
+    table: pa.Table,
+    columns: Mapping[str, Any],
+    where: str,
+    unlabelled: bool,
+    *,
+    long: bool = False,
 ) -> pa.Table:
-    """Raw series from a table of any of the three layouts."""
+    """Raw series from a table of any of the three layouts; `long`: without lists rows are steps."""
     roles = common_roles(table.column_names, columns, where, unlabelled)
+    if long and not any(_is_list(kind) for kind in table.schema.types):
+        return _long(*_of_steps(table, columns, roles, where), where)
     if columns.get("time") is not None:
         return _long(table, columns, roles, where)
     names = _series_columns(table, columns, roles, where)
@@ -147,6 +158,30 @@ def _wide(table: pa.Table, names: list[str], where: str) -> Ragged:
     steps_N = np.where(there.any(1), len(names) - there[:, ::-1].argmax(1), 0).astype(np.int64)
     inside = np.arange(len(names)) < steps_N[:, None]
     return Ragged(values_NT[inside], steps_N, ("0",))
+
+
+def _of_steps(
+    table: pa.Table, columns: Mapping[str, Any], roles: Mapping[str, str], where: str
+) -> tuple[pa.Table, dict[str, Any], dict[str, str]]:
+    """A table of steps with its time, channels and series said: what is not, is as it lies there.
+
+    Time is the one column of dates; without one the rows are in order. Channels are all other
+    columns that play no part.
+    """
+    said, roles = dict(columns), dict(roles)
+    dates = [f.name for f in table.schema if pa.types.is_temporal(f.type)]
+    if said.get("time") is None and len(dates) == 1:
+        said["time"] = dates[0]
+    if said.get("series") is None:
+        taken = {*roles.values(), *RESERVED, *dates, said.get("time")}
+        said["series"] = [name for name in table.column_names if name not in taken]
+        if not said["series"]:
+            raise ValueError(f"{where}: no columns of numbers; name them with data.columns.series")
+    if said.get("time") is None:
+        said["time"], table = ROW, table.append_column(ROW, pa.array(np.arange(len(table))))
+    if "id" not in roles:
+        roles["id"], table = ALL, table.append_column(ALL, pa.array(np.zeros(len(table), np.int64)))
+    return table, said, roles
 
 
 def _long(

@@ -16,13 +16,14 @@ import torch
 from pydantic import Field
 
 from sslsearch import plots
-from sslsearch.modalities import series_files, series_tables
+from sslsearch.modalities import series_files, series_tables, series_windows
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
 from sslsearch.modalities.series_arrays import series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
-from sslsearch.registry import register
+from sslsearch.modalities.series_windows import PERIODS, Windows, cut
+from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
 SCHEMES = ("aeon", "parquet", "csv", "ts", "npz")
@@ -37,6 +38,7 @@ class TimeSeries(Modality):
     statistics of the training pool, or as it is. unequal: pad at the right (not valid), or stretch
     linearly to the longest. missing: a step that no channel has is not valid and a gap in some
     channels is that channel's mean; or all gaps lie on the line between their neighbours.
+    window, stride, horizon, periods: see series_windows.py.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
@@ -63,13 +65,46 @@ class TimeSeries(Modality):
         missing: Annotated[
             Literal["mask", "interpolate"], Field(description="missing values")
         ] = "mask",
+        window: Annotated[
+            Count | None, Unit("steps"), Field(description="long series are cut into windows")
+        ] = None,
+        stride: Annotated[
+            Count, Unit("steps"), Field(description="from one window to the next")
+        ] = 1,
+        horizon: Annotated[
+            Count | None,
+            Unit("steps"),
+            Field(description="the end of a window that splits do not share; null = all of it"),
+        ] = None,
+        periods: Annotated[
+            list[int | float] | None,
+            Unit("steps, or shares of a series"),
+            Field(description="train, validation and test in time; null = [0.7, 0.1, 0.2]"),
+        ] = None,
     ) -> None:
-        self.rules = {"normalise": normalise, "unequal": unequal, "missing": missing}
+        self.rules: dict[str, Any] = {
+            "normalise": normalise,
+            "unequal": unequal,
+            "missing": missing,
+            "window": window,
+            "stride": stride,
+            "horizon": horizon,
+            "periods": periods,
+        }
+        self.windows = _windows(window, stride, horizon, periods)
+        # later than what is learnt from: it judges, and is no part of the pool either
+        self.validation_judges = self.validation_apart = self.windows is not None
 
     def read(
         self, source: str, columns: Mapping[str, Any], root: Path, *, unlabelled: bool = False
     ) -> pa.Table:
         """aeon:NAME, parquet:FILE, csv:FILE, ts:FILE or npz:FILE -> `series`, `steps`."""
+        raw = self._whole(source, columns, root, unlabelled)
+        return cut(raw, self.windows, split=not unlabelled) if self.windows else raw
+
+    def _whole(
+        self, source: str, columns: Mapping[str, Any], root: Path, unlabelled: bool
+    ) -> pa.Table:
         scheme, rest = place(source, SCHEMES)
         if scheme == "aeon":
             return series_files.read_aeon(rest)
@@ -79,11 +114,17 @@ class TimeSeries(Modality):
         if scheme == "npz":
             return series_files.read_npz(path, columns, unlabelled)
         load = series_tables.read_parquet if scheme == "parquet" else series_tables.read_csv
-        return series_tables.series_of(load(path), columns, str(path), unlabelled)
+        long = self.windows is not None
+        return series_tables.series_of(load(path), columns, str(path), unlabelled, long=long)
 
     def of_table(
         self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False
     ) -> pa.Table:
+        if self.windows:
+            raise ValueError(
+                f"{where}: series of a pool larger than memory are not cut into windows; leave out "
+                "data.window and write the windows as rows"
+            )
         if columns.get("time") is not None:
             raise ValueError(
                 f"{where}: a table with one row per step can only be read whole, for which memory "
@@ -103,7 +144,7 @@ class TimeSeries(Modality):
 
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
         ragged = Ragged.from_table(train)
-        mean, std = statistics(ragged)
+        mean, std = statistics(series_windows.once(train) if self.windows else ragged)
         longest = [int(t["steps"].to_numpy().max(initial=1)) for t in (train, *others)]
         return {
             "modality": "timeseries",
@@ -156,6 +197,8 @@ class TimeSeries(Modality):
             }[rules["missing"]]
             rows = len(np.unique(places))
             notes.append(f"{int(gone.sum())} values are missing in {rows} series: {how}.")
+        if self.windows:
+            notes.insert(0, series_windows.said(raw, self.windows))
         return notes + self._constant(ragged)
 
     def _constant(self, ragged: Ragged) -> list[str]:
@@ -176,6 +219,8 @@ class TimeSeries(Modality):
 
     def spec(self, state: Mapping[str, Any]) -> InputSpec:
         sizes = {"channels": len(state["channels"]), "length": state["length"]}
+        if self.windows:
+            sizes |= {"stride": self.windows.stride, "horizon": self.windows.horizon}
         return InputSpec(modality="timeseries", sizes=sizes)
 
     def collate(self, columns: Mapping[str, torch.Tensor], index_B: torch.Tensor) -> Batch:
@@ -189,7 +234,13 @@ class TimeSeries(Modality):
         plots.lines(axes, x, original)
 
     def synthetic(self, n: int, seed: int) -> pa.Table:
-        """Sinusoids in noise: a class has its own frequency in each channel; phases are random."""
+        """Sinusoids in noise: a class has its own frequency in each channel; phases are random.
+
+        With `window` the windows of one long series of n steps.
+        """
+        if self.windows:
+            long = series_windows.long_series(n, seed).to_table("synthetic")
+            return cut(long, self.windows, split=True)
         rng = np.random.default_rng(seed)
         classes, channels, length = SYNTHETIC
         label_N = rng.permutation(np.arange(n) % classes)
@@ -202,3 +253,14 @@ class TimeSeries(Modality):
         ragged = Ragged(x_NCT.ravel(), np.full(n, length, np.int64), names)
         labels = pa.array([f"class {c}" for c in label_N])
         return ragged.to_table("synthetic").append_column("label", labels)
+
+
+def _windows(
+    window: int | None, stride: int, horizon: int | None, periods: list[int | float] | None
+) -> Windows | None:
+    if window is not None:
+        return Windows(window, stride, horizon or window, tuple(periods or PERIODS))
+    for word, idle in (("stride", stride == 1), ("horizon", not horizon), ("periods", not periods)):
+        if not idle:
+            raise ValueError(f"data.{word} is of windows: write data.window, their steps, too")
+    return None

@@ -24,10 +24,12 @@ class Pretext(nn.Module, ABC):
     Attributes:
         views: how many independently augmented views of each sample `loss` wants.
         clean: how many of them, the first ones, are the samples as they are.
+        moved: how many of them, the last ones, are made without what changes values.
     """
 
     views: int = 2
     clean: int = 0
+    moved: int = 0
 
     @abstractmethod
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:

@@ -13,18 +13,21 @@ MIX = "mix_of"
 
 
 def build(encoder: Encoder, choice: dict[str, Any]) -> Pretext:
-    """`{simclr: {…}}` or `{mix_of: {simclr: {weight: 0.7, …}, mae: {weight: 0.3, …}}}`."""
+    """`{simclr: {…}}` or `{mix_of: {simclr: {weight: 0.7, …}, mae: {sees: moved, …}}}`."""
     ((name, knobs),) = choice.items()
     if name != MIX:
         pretext: Pretext = registry.bind("pretext", choice)(encoder)
         return pretext
     weights: dict[str, float] = {}
     members: dict[str, Pretext] = {}
+    moved: set[str] = set()
     for member, its_knobs in knobs.items():
         rest = dict(its_knobs or {})
         weights[member] = float(rest.pop("weight", 1.0))
+        if rest.pop("sees", "augmented") == "moved":
+            moved.add(member)
         members[member] = build(encoder, {member: rest})
-    return Mix(members, weights)
+    return Mix(members, weights, moved)
 
 
 def trains(choice: dict[str, Any]) -> bool:

@@ -4,12 +4,10 @@ Kipf & Welling 2016, Variational Graph Auto-Encoders, arXiv:1611.07308. As many 
 edge are drawn as there are edges, where the authors weigh all of them (PyTorch Geometric does so
 too); edges are those of the view that the encoder sees.
 
-Shapes: V = nodes of a batch, D = token width, Z = latent width.
+Shapes: V = nodes of a batch, D = token width.
 """
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import torch
 from torch import nn
@@ -19,7 +17,7 @@ from sslsearch.encoders.base import Encoder
 from sslsearch.graph import Graph
 from sslsearch.pretext.base import Pretext
 from sslsearch.pretext.node_pairs import absent, inner, link_loss
-from sslsearch.registry import Count, Unit, register
+from sslsearch.registry import register
 from sslsearch.values import Batch, Loss
 
 PAPER = "Kipf & Welling 2016, arXiv:1611.07308"
@@ -44,25 +42,25 @@ class GAE(Pretext):
 
 @register("pretext", "vgae", modality="graph", paper=PAPER)
 class VGAE(Pretext):
-    """GAE of vectors drawn around their mean, which are held near a standard normal.
+    """GAE of vectors drawn around the encoder's, which are held near a standard normal.
 
-    Mean and deviation are linear maps of the encoder's tokens, where the authors give each a graph
-    convolution of its own: the encoder is what is kept, and it ends before them.
+    The encoder's vectors are the means, by which the authors judge too. The deviations are a linear
+    map of them, where the authors give both a graph convolution of the layer before.
     """
 
     views = 1
 
-    def __init__(self, encoder: Encoder, *, latent: Annotated[Count, Unit("units")] = 16) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        self.mean, self.log_std = (nn.Linear(encoder.width, latent) for _ in range(2))
+        self.log_std = nn.Linear(encoder.width, encoder.width)
 
     def loss(self, encoder: Encoder, views: list[Batch], rng: torch.Generator) -> Loss:
         graph: Graph = views[0].x
-        h_VD = graph.packed(encoder(views[0]).tokens_BND)
-        mean_VZ, log_std_VZ = self.mean(h_VD), self.log_std(h_VD).clamp(max=LARGEST)
-        noise_VZ = torch.randn(mean_VZ.shape, generator=rng, device=rng.device).to(mean_VZ.device)
-        restored = reconstruction(graph, mean_VZ + noise_VZ * log_std_VZ.exp(), rng)
-        divergence = normality(mean_VZ, log_std_VZ, graph.valid_V)
+        mean_VD = graph.packed(encoder(views[0]).tokens_BND)
+        log_std_VD = self.log_std(mean_VD).clamp(max=LARGEST)
+        noise_VD = torch.randn(mean_VD.shape, generator=rng, device=rng.device).to(mean_VD.device)
+        restored = reconstruction(graph, mean_VD + noise_VD * log_std_VD.exp(), rng)
+        divergence = normality(mean_VD, log_std_VD, graph.valid_V)
         # the authors' weights: the divergence is divided by the number of nodes once more
         total = restored + divergence / max(len(graph.graph_V), 1)
         parts = {"reconstruction": restored.detach(), "divergence": divergence.detach()}
@@ -76,10 +74,10 @@ def reconstruction(graph: Graph, z_VD: torch.Tensor, rng: torch.Generator) -> to
 
 
 def normality(
-    mean_VZ: torch.Tensor, log_std_VZ: torch.Tensor, valid_V: torch.Tensor
+    mean_VD: torch.Tensor, log_std_VD: torch.Tensor, valid_V: torch.Tensor
 ) -> torch.Tensor:
     """Kullback-Leibler divergence from a standard normal, mean over valid nodes."""
-    with full_precision(mean_VZ.device):
-        mean_VZ, log_std_VZ = mean_VZ.float(), log_std_VZ.float()
-        inside_VZ = 1 + 2 * log_std_VZ - mean_VZ.square() - (2 * log_std_VZ).exp()
-        return global_mean(-0.5 * (inside_VZ.sum(1) * valid_V).sum(), valid_V.sum())
+    with full_precision(mean_VD.device):
+        mean_VD, log_std_VD = mean_VD.float(), log_std_VD.float()
+        inside_VD = 1 + 2 * log_std_VD - mean_VD.square() - (2 * log_std_VD).exp()
+        return global_mean(-0.5 * (inside_VD.sum(1) * valid_V).sum(), valid_V.sum())

@@ -175,6 +175,15 @@ def build(section: Mapping[str, Any]) -> Probe:
     return made
 
 
+def crowd(samples: Samples, most: int) -> torch.Tensor:
+    """int64, ascending: what a probe is shown that learns without labels: the labelled rows and
+    evenly spaced others, `most` in all (of more labelled rows than that no others)."""
+    others = torch.nonzero(~torch.isin(torch.arange(len(samples)), samples.labelled)).flatten()
+    room = min(max(0, most - len(samples.labelled)), len(others))
+    spaced = torch.linspace(0, len(others) - 1, room).long() if room else torch.arange(0)
+    return torch.cat([samples.labelled, others[spaced]]).sort().values
+
+
 def rung_scores(
     probe: Probe,
     features_ND: torch.Tensor,
@@ -189,7 +198,8 @@ def rung_scores(
     if judging_N is None:
         return probe.rung(features_ND, truth_N, groups_N)
     fitted = final_probe(probe, features_ND, truth_N, judging_N)
-    return fitted.score(features_ND[judging_N], truth_N[judging_N])
+    held = None if groups_N is None else np.asarray(groups_N)[judging_N.numpy()]
+    return fitted.score(features_ND[judging_N], truth_N[judging_N], held)
 
 
 def score_predictions(

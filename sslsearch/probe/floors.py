@@ -3,8 +3,8 @@
 It is built as `f(train, test, seed, encoder, *, knobs) -> FloorFeatures` and registered with
 `@register("floor", modality=…, needs=…)`. `encoder` is the space's usual encoder as
 `{name: {knob: value}}`. It needs what a probe must give: `pooled` (it makes one vector a sample),
-`labels` (it learns from them), `classes` (it predicts them). One that needs nothing takes the probe
-after the encoder, and does as that looks and reads.
+`labels` (it learns from them), `classes` (it predicts them). One that takes a `probe` after the
+encoder is handed it, and does as that looks and reads.
 The caller judges all floors with the probe that judges the trials: `rung` on the labelled training
 rows, `final` for the test rows; predictions are scored as they stand. A floor never sees a test
 label: `test` comes without any.
@@ -14,7 +14,7 @@ Shapes: N = samples, B = samples of a batch, C = channels, T = time steps, D = f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,9 @@ BATCH = 256  # samples encoded at a time
 
 class Samples(Protocol):
     """What floors ask of a sample store."""
+
+    @property
+    def columns(self) -> Mapping[str, torch.Tensor]: ...
 
     @property
     def spec(self) -> InputSpec: ...
@@ -62,8 +65,9 @@ class FloorFeatures:
         test_ND: one row per test sample.
         sees_labels: the features were learnt from the training labels, so no cross-validation of
             a probe on them is a fair score: only the test rows are.
-        predicts: the features are probabilities, one column for each labelled class, sorted: of
-            the training rows as predicted by models that were not fitted on them.
+        predicts: the features are answers, as the probe's `taken` takes them: probabilities, one
+            column for each labelled class, sorted; or numbers. Those of the training rows that are
+            judged come from models that were not fitted on them.
     """
 
     train_ND: torch.Tensor

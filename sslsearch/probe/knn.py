@@ -25,14 +25,13 @@ from sslsearch.probe.base import (
     as_task,
 )
 from sslsearch.probe.metrics import judge
-from sslsearch.registry import Count, Positive, Unit, register
+from sslsearch.probe.neighbours import Neighbours, nearest, unit
+from sslsearch.registry import Positive, Unit, register
 from sslsearch.values import Scores
 
 FloatArray = NDArray[np.float64]
 VERSION = 1  # raised whenever the same features and settings would score differently
-ROWS = 1_024  # asked samples at a time: bounds the table of similarities
 
-Neighbours = Annotated[Count, Unit("neighbours")]
 Temperature = Annotated[Positive, Unit("cosine similarity")]
 
 
@@ -69,7 +68,7 @@ class Knn(Probe):
         features, classes, code_N = as_task(features_ND, labels_N)
         groups = as_groups(groups_N, len(code_N))
         apart = np.arange(len(code_N)) if groups is None else groups
-        x_ND, target_NK = _unit(features), np.eye(len(classes))[code_N]
+        x_ND, target_NK = unit(features), np.eye(len(classes))[code_N]
         proba_NK = _vote(x_ND, x_ND, target_NK, self.k, self.temperature, apart=apart)
         error_N = ((target_NK - proba_NK) ** 2).sum(1)
         cv = "leave-one-out" if groups is None else "leave-one-group-out"
@@ -80,7 +79,7 @@ class Knn(Probe):
         features, classes, code_N = as_task(features_ND, labels_N)
         return FittedKnn(
             classes=[int(c) for c in classes],
-            bank=_unit(features).tolist(),
+            bank=unit(features).tolist(),
             codes=code_N.tolist(),
             k=self.k,
             temperature=self.temperature,
@@ -110,18 +109,11 @@ class FittedKnn(FittedClassifier):
 
     def predict_proba(self, features_ND: Rows) -> FloatArray:
         target_NK = np.eye(len(self.classes))[self.codes]
-        asked_QD = _unit(as_features(features_ND))
+        asked_QD = unit(as_features(features_ND))
         return _vote(asked_QD, np.asarray(self.bank), target_NK, self.k, self.temperature)
 
     def to_dict(self) -> dict[str, Any]:
         return {"probe": self.probe, **asdict(self)}
-
-
-def _unit(features_ND: NDArray[Any]) -> FloatArray:
-    x_ND = features_ND.astype(np.float64)
-    norm_N1 = np.linalg.norm(x_ND, axis=1, keepdims=True)
-    unit_ND: FloatArray = x_ND / np.where(norm_N1 > 0, norm_N1, 1.0)
-    return unit_ND
 
 
 def _vote(
@@ -139,16 +131,11 @@ def _vote(
     class had one vote more, so that no log-loss is infinite; their order stays.
     """
     k, classes = min(k, len(bank_ND)), target_NK.shape[1]
-    proba = []
-    for start in range(0, len(asked_QD), ROWS):
-        near_QN = asked_QD[start : start + ROWS] @ bank_ND.T
-        if apart is not None:
-            near_QN[apart[start : start + ROWS, None] == apart] = -np.inf
-        top_Qk = np.argpartition(-near_QN, k - 1, axis=1)[:, :k]
-        near_Qk = np.take_along_axis(near_QN, top_Qk, axis=1)
-        # less the nearest, which cancels in the shares: exp() can then not overflow
-        weight_Qk = np.exp((near_Qk - near_Qk.max(1, keepdims=True)) / temperature)
-        votes_QK = np.einsum("qn,qnk->qk", weight_Qk, target_NK[top_Qk])
-        proba.append(votes_QK / votes_QK.sum(1, keepdims=True))
-    smooth_QK: FloatArray = (k * np.concatenate(proba) + 1) / (k + classes)
+    near_Qk, top_Qk = nearest(asked_QD, bank_ND, k, apart, apart)
+    # less the nearest, which cancels in the shares: exp() can then not overflow
+    weight_Qk = np.exp((near_Qk - near_Qk[:, :1]) / temperature)
+    votes_QK = np.zeros((len(asked_QD), classes))
+    for place in range(k):
+        votes_QK += weight_Qk[:, place, None] * target_NK[top_Qk[:, place]]
+    smooth_QK: FloatArray = (k * votes_QK / votes_QK.sum(1, keepdims=True) + 1) / (k + classes)
     return smooth_QK

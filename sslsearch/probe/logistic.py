@@ -46,6 +46,12 @@ def logistic_path(x_ND: FloatArray, code_N: NDArray[np.int64]) -> list[LogisticF
     return [LogisticFit(coef_DK, bias_K, c, 0) for c, (coef_DK, bias_K) in fits]
 
 
+def fit_at(x_ND: FloatArray, code_N: NDArray[np.int64], c: float) -> tuple[FloatArray, FloatArray]:
+    """(coef_DK, bias_K) on standardised x at one C; codes 0..K-1 must all occur."""
+    ((coef_DK, bias_K),) = _path(x_ND, code_N, (c,))
+    return coef_DK, bias_K
+
+
 def _choose(x_ND: FloatArray, code_N: NDArray[np.int64], folds: int) -> float:
     from scipy.special import log_softmax
     from sklearn.model_selection import StratifiedKFold

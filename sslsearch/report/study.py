@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sslsearch.plots import Bar, Curve
+from sslsearch.plots import Bar, Curve, Point
 
 NAN = math.nan
 SIGNS = ("leaderboard.csv", "events.jsonl", "study.db")  # one of them makes a folder a study
@@ -102,6 +102,26 @@ def contenders(study: StudyFiles) -> list[Bar]:
     for name, one in (study.result.get("floors") or {}).items():
         bars.append(_bar(name, "floor", one))
     return [bar for bar in bars if math.isfinite(bar.value)]
+
+
+def fronts(study: StudyFiles) -> dict[str, list[Point]]:
+    """By objective after the first: every full-length trial's score against it."""
+    first: Mapping[str, Any] = next(iter(study.result.get("front") or ()), {})
+    return {
+        metric: [
+            Point(
+                line["id"],
+                line["pretext"],
+                number(line[metric]),
+                number(line["score"]),
+                line["front"] == "1",
+            )
+            for line in study.of_kind("trial")
+            if line["status"] == "ok"
+        ]
+        for metric in first
+        if "/" in metric
+    }
 
 
 def effects(study: StudyFiles, column: str) -> list[Effect]:

@@ -34,7 +34,7 @@ class Announcer(Listener):
         slots: Room,
     ) -> None:
         self.folder, self.record, self.console, self.tracker = folder, record, console, tracker
-        self.floors, self.slots = floors, slots
+        self.floors, self.slots, self.goal = floors, slots, record.space.goal
         self.floor_lines: dict[str, Line] = {}
         self._live: set[str] = set()
         self._due = math.inf  # when the board must be written again
@@ -110,17 +110,19 @@ class Announcer(Listener):
         """Rewrite leaderboard.csv; `tests` maps runs and floors to their test score."""
         began, known = time.monotonic(), tests or {}
         lines = [self._line(row, known.get(row.name)) for row in self.record.rows()]
-        write_board(self.folder / "leaderboard.csv", [*lines, *self.floor_lines.values()])
+        write_board(
+            self.folder / "leaderboard.csv", [*lines, *self.floor_lines.values()], self.goal
+        )
         took = time.monotonic() - began
         self._due, self._pause = math.inf, max(BOARD_SECONDS, took / BOARD_SHARE)
 
     def _line(self, row: Row, test: float | None) -> Line:
         """A row is frozen: the line of one that has not changed is known."""
         if test is not None:
-            return line_of(row, test)
+            return line_of(row, self.goal, test)
         before = self._lines.get(row.name)
         if before is None or before[0] is not row:
-            self._lines[row.name] = before = (row, line_of(row))
+            self._lines[row.name] = before = (row, line_of(row, self.goal))
         return before[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from sslsearch import registry
 from sslsearch.data.samples import Samples
 from sslsearch.probe.base import Probe
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.probe.metrics import LOSSES
+from sslsearch.search.pareto import objectives, standing
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
+from sslsearch.space import Goal
 from sslsearch.train.remains import FEATURES, fitted_probe
 from sslsearch.values import Recipe
 
@@ -26,19 +30,32 @@ Floats = NDArray[np.float64]
 
 
 def finalists(
-    rows: Sequence[Row], top: int, worth: Mapping[str, float] | None = None
+    rows: Sequence[Row],
+    top: int,
+    goal: Goal | None = None,
+    worth: Mapping[str, float] | None = None,
 ) -> list[Recipe]:
     """The `top` best recipes, different from one another; full-length trials come first.
 
     Args:
+        goal: of several objectives the front comes first, in it the best of the first objective.
         worth: scores by trial that rank in the place of the observed ones (denoise.py).
     """
     if worth is None:
         worth = {row.name: row.score for row in rows}
     able = [row for row in rows if row.fits and row.status in ("ok", "stopped") and row.judged]
-    ranked = sorted(
-        able, key=lambda row: (len(row.reports), worth.get(row.name, -math.inf)), reverse=True
-    )
+    best: dict[str, tuple[float, ...]] = {}
+    for length in {len(row.reports) for row in able}:
+        race = [row for row in able if len(row.reports) == length]
+        values = [
+            (
+                worth.get(row.name, -math.inf),
+                *(objectives(row.reports[-1], row.seconds, goal)[1:] if goal else ()),
+            )
+            for row in race
+        ]
+        best.update(zip((row.name for row in race), standing(values), strict=True))
+    ranked = sorted(able, key=lambda row: (len(row.reports), best[row.name]), reverse=True)
     unique = {row.recipe.hash: row.recipe for row in reversed(ranked)}
     best_first = [row.recipe.hash for row in ranked]
     return [unique[key] for key in dict.fromkeys(best_first)][:top]
@@ -181,7 +198,11 @@ def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Con
 
 
 def without_labels(table: pa.Table) -> pa.Table:
-    """The test table as workers may see it: every label null, with nothing under the null."""
+    """The test table as workers may see it: every label null, with nothing under the null, and
+    nothing of what its modality judges by in the place of labels."""
+    name = json.loads(table.schema.metadata[b"spec"])["modality"]
+    modality = registry.get("modality", name).bind(None)()
+    table = modality.seal(table, np.ones(len(table), bool))
     at = table.schema.get_field_index("label")
     field = table.schema.field(at)
     return table.set_column(at, field, pa.nulls(len(table), field.type))

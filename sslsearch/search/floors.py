@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class FloorRunner:
         path = self.folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
         if not path.exists():
             floor = registry.get("floor", name)
-            eyes = () if floor.needs else (self.probe,)
+            eyes = (self.probe,) if "probe" in signature(floor.make).parameters else ()
             made = floor.bind({})(self.train, self.test, seed, encoder, *eyes)
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {
@@ -138,7 +139,9 @@ class Floors:
         """By the probe that judges the trials, or of what the floor itself has predicted."""
         train = load_file(path)["train"]
         if _about(path, "predicts"):
-            return self.probe.taken(self.classes).score(train, self.truth, self.groups)
+            shown = slice(None) if self.judging is None else self.judging
+            groups = None if self.groups is None else self.groups[shown]
+            return self.probe.taken(self.classes).score(train[shown], self.truth[shown], groups)
         return rung_scores(self.probe, train, self.truth, self.groups, self.judging)
 
 

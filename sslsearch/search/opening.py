@@ -28,7 +28,7 @@ def refuse_other_question(path: Path, space: Space) -> None:
     before, space = load(path), parse(scrub(space.text))  # on disk there are no passwords
     was = {"goal": before.goal, "data": before.data, "fidelity": before.fidelity}
     now = {"goal": space.goal, "data": space.data, "fidelity": space.fidelity}
-    kinds = ("name", "judge_by")
+    kinds = ("name", "judge_by", "knobs")
     was["probe"] = {k: getattr(before.probe, k) for k in kinds}
     now["probe"] = {k: getattr(space.probe, k) for k in kinds}
     for section, value in was.items():
@@ -56,12 +56,13 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     for question in space.questions():
         if question.name == "optim.batch_size":
             sizes |= set(question.options or (question.high,))
-    if train.batch_size(max(sizes)) > len(train):
-        fitting = " | ".join(str(size) for size in sorted(sizes) if size <= len(train))
+    pool = len(train.pool)
+    if train.batch_size(max(sizes)) > pool:
+        fitting = " | ".join(str(size) for size in sorted(sizes) if size <= pool)
         cure = f"; as in --set 'optim.batch_size={fitting}'" if fitting else ""
         raise ValueError(
-            f"optim.batch_size {max(sizes)} exceeds the pool of {len(train)} samples; "
-            f"write at most {len(train)}{cure}"
+            f"optim.batch_size {max(sizes)} exceeds the pool of {pool} samples; "
+            f"write at most {pool}{cure}"
         )
 
 
@@ -96,7 +97,12 @@ def starts(space: Space) -> tuple[Recipe, list[Recipe]]:
         return plain, []
     order = next((q.options for q in space.questions() if q.name == "pretext.kind"), ())
     place = {family: i for i, family in enumerate(order)}
-    recipes = sorted(literature(space), key=lambda r: place.get(r.family, len(place)))
+
+    def rank(recipe: Recipe) -> tuple[int, int]:
+        """Of several recipes of one family the one comes first of which this space takes most."""
+        return place.get(recipe.family, len(place)), -len(recipe["augment"])
+
+    recipes = sorted(literature(space), key=rank)
     if recipes and recipes[0].family == plain.family:
         return recipes[0], recipes[1:]
     return plain, recipes

@@ -1,32 +1,31 @@
-"""The end of a study: result.json, best/, pictures, the report, and the closing summary."""
+"""The end of a study: result.json, best/, front/, the report, and the closing summary."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sslsearch.plots import Bar
 from sslsearch.probe.base import build as build_probe
+from sslsearch.probe.metrics import as_score, sign
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
+from sslsearch.search.board import front, line_of
 from sslsearch.search.cost import cost, rung_agreement, saved
+from sslsearch.search.pictured import draw, label, test_metric
 from sslsearch.search.study import Answer, Study
-from sslsearch.track import pictures
 from sslsearch.track.params import scrub
 from sslsearch.track.summary import Row, Summary
 from sslsearch.train import bundle, checkpoint
-from sslsearch.train.build import build
 from sslsearch.train.remains import ENCODER, fitted_probe
 from sslsearch.values import Recipe
 
-SHEET_SAMPLES, SHEET_VIEWS = 4, 4
 SCORES = ("score", "test")  # of the winner and the default, in MLflow
+SHOWN_OF_FRONT = 6  # trials, in the summary
 SHOWN = ("encoder", "pretext", "augment", "optim")  # of the best recipe, in the summary
 
 
@@ -36,7 +35,8 @@ def finish(study: Study, answer: Answer) -> Summary:
     result = describe(study, answer)
     checkpoint.write_text(study.folder / "result.json", json.dumps(result, indent=1))
     write_best(study, answer.verdict.chosen, result)
-    made = draw(study, answer, result)
+    write_front(study, result)
+    made = draw(study, _recipe(answer.verdict.chosen), result)
     made.append(build_report(study.folder))
     tracker = study.tracker
     tracker.summary(flat_metrics(result), {"sslsearch.verdict": answer.verdict.sentence})
@@ -66,11 +66,13 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         "recipe": {section: _recipe(verdict.chosen)[section] for section in SHOWN},
         "metric": study.space.goal.metric,
         "judge_by": study.space.probe.judge_by,
+        "validation_judges": bool(study.train.judges_N.any()),
         "winner": _figures(verdict.winner),
         "default": _figures(verdict.default),
         "finalists": {c.name: _figures(c) for c in answer.confirmed if c.kind == "finalist"},
         "floors": {c.name: _figures(c) for c in answer.confirmed if c.kind == "floor"},
         "ties": list(verdict.ties),
+        "front": front_of(study),
         "optimism": answer.optimism,
         "test_opened": study.record.recall("test_opened", 0),
         "trials": dict(Counter(row.status for row in trials)),
@@ -84,6 +86,33 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         "notes": list(study.data.notes),
         "seconds": time.monotonic() - study.started,
     }
+
+
+def front_of(study: Study) -> list[dict[str, Any]]:
+    """Of several objectives the trials that no other beats in all; nothing of a single one."""
+    goal, rows = study.space.goal, {row.name: row for row in study.record.rows("trial")}
+    if not goal.others:
+        return []
+    return [
+        {
+            "id": line.id,
+            "pretext": line.pretext,
+            "encoder": line.encoder,
+            "recipe_hash": line.recipe_hash,
+            "score": line.score,
+            **line.others,
+        }
+        for line in front([line_of(row, goal) for row in rows.values()], goal)
+    ]
+
+
+def write_front(study: Study, result: dict[str, Any]) -> None:
+    """front/ID.yaml: the recipes of the front, each of which `sslsearch.pretrain` trains."""
+    folder = study.folder / "front"
+    shutil.rmtree(folder, ignore_errors=True)
+    for one in result["front"]:
+        folder.mkdir(exist_ok=True)
+        shareable(study.record.row(one["id"]).recipe).save(folder / f"{one['id']}.yaml")
 
 
 def _recipe(one: confirm.Confirmed) -> Recipe:
@@ -161,63 +190,16 @@ def shareable(recipe: Recipe) -> Recipe:
     return Recipe(json.loads(scrub(json.dumps(recipe.body))))
 
 
-def draw(study: Study, answer: Answer, result: dict[str, Any]) -> list[Path]:
-    """The pictures: what the views look like, how trials learnt, who won."""
-    rows = [row for row in study.record.rows("trial") if row.judged]
-    reports = {row.name: [r for r in row.reports if r.status == "ok"] for row in rows}
-    families = {row.name: row.recipe.family for row in rows}
-    floors = {name: floor["score"] for name, floor in result["floors"].items()}
-    known = {name: score for name, score in floors.items() if math.isfinite(score)}
-    folder, judge = study.folder, result["judge_by"]
-    return [
-        draw_views(study, _recipe(answer.verdict.chosen)),
-        pictures.curves(reports, families, folder / "curves.png", floors=known, metric=judge),
-        pictures.loss_curve(reports, families, folder / "loss.png"),
-        pictures.leaderboard_bars(bars(result), folder / "result.png", test_metric(result)),
-    ]
-
-
-def bars(result: dict[str, Any]) -> list[Bar]:
-    """Winner, default and floors with their test intervals."""
-    contest = {result["winner"]["name"]: "winner", result["default"]["name"]: "default"}
-    shown = [(result[kind], kind) for kind in contest.values()]
-    shown += [(floor, "floor") for floor in result["floors"].values()]
-    return [
-        Bar(_label(one, kind), kind, one["test"], one["test_low"], one["test_high"])
-        for one, kind in shown
-    ]
-
-
-def _label(one: dict[str, Any], kind: str) -> str:
-    return one["name"] if kind == "floor" else f"{kind}: {one['pretext']}"
-
-
-def test_metric(result: dict[str, Any]) -> str:
-    return "test " + str(result["metric"]).removeprefix("probe/")
-
-
-def draw_views(study: Study, recipe: Recipe) -> Path:
-    """The contact sheet: samples of the pool, and what the chosen composition makes of them."""
-    _, compose = build(recipe, study.train.spec, 0)
-    index = torch.arange(min(SHEET_SAMPLES, len(study.train)))
-    batch = study.train.batch(index, torch.device("cpu"))
-    rng = torch.Generator().manual_seed(0)
-    modality, spec = study.train.modality, study.train.spec
-    views = [modality.pictured(compose(batch, rng), batch, spec) for _ in range(SHEET_VIEWS)]
-    rows = [[view[i] for view in views] for i in range(len(batch))]
-    originals, path = modality.pictured(batch, batch, spec), study.folder / "views.png"
-    return pictures.contact_sheet(originals, rows, path, modality.panel)
-
-
 def summarise(result: dict[str, Any], folder: Path) -> Summary:
     """result.json in the terminal's words."""
     winner, default = result["winner"], result["default"]
     same = winner["name"] == default["name"]
     shown = [(default, "default")] if same else [(winner, "winner"), (default, "default")]
-    floors = sorted(result["floors"].values(), key=lambda floor: -floor["test"])
+    better = sign(result["metric"].removeprefix("probe/"))
+    floors = sorted(result["floors"].values(), key=lambda floor: -better * floor["test"])
     rows = [
         Row(
-            name=_label(one, kind),
+            name=label(one, kind),
             kind=kind,
             score=one["score"],
             low=one["score_low"],
@@ -232,7 +214,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
     return Summary(
         title=result["name"],
         verdict=result["verdict"],
-        metric=f"{result['judge_by']} (cross-validated)",
+        metric=f"{as_score(result['judge_by'])} ({_judged(result)})",
         test_metric=test_metric(result),
         recipe_text=Recipe(result["recipe"]).to_yaml(),
         rows=rows,
@@ -251,11 +233,16 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
     )
 
 
+def _judged(result: dict[str, Any]) -> str:
+    return "validation" if result.get("validation_judges") else "cross-validated"
+
+
 def remarks(result: dict[str, Any]) -> list[str]:
     """Ties, cost, and whether early stopping could be trusted, in sentences."""
     made = []
     if result["ties"]:
         made.append(f"Fresh seeds do not tell the winner from {', '.join(result['ties'])}.")
+    made += _weighed(result)
     cost, early = result["cost"], result["early_stopping"]
     if cost["device_hours"]:
         share = f"{cost['overhead_fraction']:.0%} of them waiting"
@@ -270,3 +257,16 @@ def remarks(result: dict[str, Any]) -> list[str]:
             f"{one['rho']:.2f} {span} (Spearman, {one['trials']} trials that reached both)."
         )
     return made
+
+
+def _weighed(result: dict[str, Any]) -> list[str]:
+    """The front of several objectives, its best few with what they reach."""
+    front = result["front"]
+    if not front:
+        return []
+    said = [f"{len(front)} trials are beaten by no other in all objectives; see front/."]
+    for one in front[:SHOWN_OF_FRONT]:
+        others = ", ".join(f"{name} {value:,.6g}" for name, value in one.items() if "/" in name)
+        score = f"{as_score(result['judge_by'])} {one['score']:.3f}"
+        said.append(f"  {one['id']} {one['pretext']}, {one['encoder']}: {score}, {others}")
+    return said

@@ -19,16 +19,21 @@ import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from sslsearch.search import pareto
 from sslsearch.search.row import WAIT as WAIT
 from sslsearch.search.row import Kind, head, row_of
 from sslsearch.search.row import Row as Row
-from sslsearch.search.sampler import DistributionAsk, OptunaAsk, make_sampler
+from sslsearch.search.sampler import (
+    FORGETS_AT,
+    DistributionAsk,
+    OptunaAsk,
+    make_sampler,
+    remembered,
+)
 from sslsearch.space import Space
 from sslsearch.values import Recipe, Report
 
 CONFIRM = "confirm"
-FORGETS_AT = 400  # trials of the search that the sampler's copy holds: then it is thinned
-REMEMBERED = 200  # trials that thinning leaves
 INFEASIBLE = "infeasible"  # the constraint by which the sampler learns of nan, oom, collapse …
 
 
@@ -85,7 +90,7 @@ class Record:
             study_name=name,
             storage=storage,
             sampler=sampler,
-            direction="maximize",
+            directions=["maximize"] if name == CONFIRM else self.space.goal.directions,
             load_if_exists=True,
         )
 
@@ -130,7 +135,7 @@ class Record:
             search.add_trial(
                 optuna.trial.create_trial(
                     state=frozen.state,
-                    value=frozen.value,
+                    values=frozen.values,
                     params=ask.params,
                     distributions=ask.distributions,
                     intermediate_values=frozen.intermediate_values,
@@ -208,7 +213,8 @@ class Record:
         self._rows[name] = row = replace(row, reports=(*row.reports, report))
         told, rung = self._open[name], report.rung
         self.storage.set_trial_user_attr(told.kept, f"report-{rung}", json.dumps(vars(report)))
-        if math.isfinite(report.score) and row.kind == "trial":
+        one = not self.space.goal.others  # Optuna has no rungs of several objectives
+        if one and math.isfinite(report.score) and row.kind == "trial":
             told.trial.report(report.score, rung)
             self.storage.set_trial_intermediate_value(told.kept, rung, report.score)
         return True
@@ -218,8 +224,9 @@ class Record:
         row = self._rows[name] = replace(self._rows[name], status=status)
         told = self._open.pop(name)
         study = self.search if row.kind == "trial" else self.confirm
-        if status == "ok":
-            study.tell(told.trial, row.score)
+        reached = self._reached(row) if status == "ok" else None
+        if reached is not None:
+            study.tell(told.trial, reached)
         else:
             if status != "stopped":
                 told.trial.set_constraint(INFEASIBLE, 1.0)
@@ -230,6 +237,14 @@ class Record:
             self.storage.set_trial_system_attr(told.kept, key, copy.system_attrs[key])
         self.storage.set_trial_state_values(told.kept, copy.state, copy.values)
         return row
+
+    def _reached(self, row: Row) -> list[float] | None:
+        """What the sampler is told, in each objective's own units; None where one is not known."""
+        if row.kind == "finalist":
+            return [row.score]
+        others = pareto.others(row.reports[-1], row.seconds, self.space.goal)
+        reached = [row.score, *others.values()]
+        return reached if all(map(math.isfinite, reached)) else None
 
     def remember(self, key: str, value: Any) -> None:
         """Keep a plain value with the study (time spent, counts)."""
@@ -243,26 +258,6 @@ def _add(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
     """A trial known from elsewhere, in this study; the only way to go on telling one that runs."""
     study.add_trial(frozen)
     return optuna.Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
-
-
-def remembered(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Of the trials that are over half the REMEMBERED by merit and half by youth; all others.
-
-    TPE models no more than 25 as good and all the rest as one crowd, of which the newest tell
-    enough. By merit: full-length trials by their score, then the others by rung and score.
-    """
-    over = [trial for trial in trials if trial.state.is_finished()]
-    best = sorted(over, key=_merit, reverse=True)[: REMEMBERED // 2]
-    newest = over[-(REMEMBERED // 2) :]
-    kept = {trial.number for trial in (*best, *newest)}
-    return [t for t in trials if t.number in kept or not t.state.is_finished()]
-
-
-def _merit(trial: FrozenTrial) -> tuple[float, float]:
-    if trial.state is TrialState.COMPLETE and trial.value is not None:
-        return math.inf, trial.value
-    rung = max(trial.intermediate_values, default=-1)
-    return rung, trial.intermediate_values.get(rung, -math.inf)
 
 
 def open_storage(path: Path) -> optuna.storages.RDBStorage:

@@ -1,7 +1,8 @@
-"""Optuna samplers by name, and the two ways in which Optuna answers a space's questions."""
+"""Optuna samplers by name, what they remember, and how Optuna answers a space's questions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState
+
+FORGETS_AT = 400  # trials of the search that the sampler's copy holds: then it is thinned
+REMEMBERED = 200  # trials that thinning leaves
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -74,3 +79,23 @@ class DistributionAsk:
         self.params[name] = self.answers[name]
         self.distributions[name] = distribution
         return self.answers[name]
+
+
+def remembered(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Of the trials that are over half the REMEMBERED by merit and half by youth; all others.
+
+    TPE models no more than 25 as good and all the rest as one crowd, of which the newest tell
+    enough. By merit: full-length trials by their score, then the others by rung and score.
+    """
+    over = [trial for trial in trials if trial.state.is_finished()]
+    best = sorted(over, key=_merit, reverse=True)[: REMEMBERED // 2]
+    newest = over[-(REMEMBERED // 2) :]
+    kept = {trial.number for trial in (*best, *newest)}
+    return [t for t in trials if t.number in kept or not t.state.is_finished()]
+
+
+def _merit(trial: FrozenTrial) -> tuple[float, float]:
+    if trial.state is TrialState.COMPLETE and trial.values:
+        return math.inf, trial.values[0]
+    rung = max(trial.intermediate_values, default=-1)
+    return rung, trial.intermediate_values.get(rung, -math.inf)

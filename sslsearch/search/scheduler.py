@@ -27,19 +27,24 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sslsearch.search import mailbag
+from sslsearch.search.pareto import Objectives, objectives, standing
+from sslsearch.space import Goal
+from sslsearch.values import Report
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
 
 
-def passes(score: float, others: Iterable[float], eta: int) -> bool:
-    """Is `score` in the top 1/eta of those seen at this rung, itself included?
+def passes(reached: Objectives, others: Iterable[Objectives], eta: int) -> bool:
+    """Is `reached` in the top 1/eta of what was seen at this rung, itself included?
 
-    The first to arrive passes, and so does whoever is the best so far.
+    The first to arrive passes, and so does whoever is the best so far; of several objectives,
+    whoever no other beats in all of them.
     """
-    seen = sorted([score, *others], reverse=True)
-    places = max(1, math.floor(len(seen) / eta))
-    return score >= seen[places - 1]
+    own, *rest = standing([reached, *others])
+    places = max(1, math.floor((1 + len(rest)) / eta))
+    first_layer = len(reached) > 1 and own[0] == 0
+    return first_layer or own >= sorted([own, *rest], reverse=True)[places - 1]
 
 
 class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
@@ -48,26 +53,28 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
     Args:
         eta: one in eta goes on.
         rungs: how many there are.
-        past: (family, rung, score) of trials that ran before this process.
+        past: (family, rung, what was reached) of trials that ran before this process.
         how: asha, hyperband, one_epoch_top_k or none.
+        goal: its objectives; None: the score alone.
     """
 
     def __init__(
         self,
         eta: int,
         rungs: int,
-        past: Iterable[tuple[str, int, float]] = (),
+        past: Iterable[tuple[str, int, Objectives]] = (),
         how: str = "asha",
+        goal: Goal | None = None,
     ) -> None:
         super().__init__()
         self._kept: set[Any] = set()  # what slots reserve
-        self.eta, self.how = eta, how
+        self.eta, self.how, self.goal = eta, how, goal
         self.together = max(1, rungs // 2)  # the rung from which on all families race as one
         self.shares = bracket_shares(rungs, eta) if how == "hyperband" else [1.0]
-        self.seen: dict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
+        self.seen: dict[tuple[str, int, int], dict[str, Objectives]] = defaultdict(dict)
         self.brackets: dict[str, dict[str, int]] = defaultdict(dict)  # family -> trial -> bracket
-        for number, (family, rung, score) in enumerate(past):
-            self.seen[self._race(family, rung), 0, rung][f"past-{number}"] = score
+        for number, (family, rung, reached) in enumerate(past):
+            self.seen[self._race(family, rung), 0, rung][f"past-{number}"] = reached
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Have Tune keep the actor of every slot between trials; it would keep one of all."""
@@ -84,11 +91,16 @@ class FamilyHalving(FIFOScheduler):  # type: ignore[misc]
         report, family = mailbag.unpack(result), trial.config["family"]
         bracket = self._bracket(family, trial.trial_id)
         rung = self.seen[self._race(family, report.rung), bracket, report.rung]
-        others = [score for name, score in rung.items() if name != trial.trial_id]
-        rung[trial.trial_id] = report.score
-        if report.rung < bracket or passes(report.score, others, self.eta):
+        others = [reached for name, reached in rung.items() if name != trial.trial_id]
+        rung[trial.trial_id] = self._reached(report)
+        if report.rung < bracket or passes(rung[trial.trial_id], others, self.eta):
             return CONTINUE
         return STOP
+
+    def _reached(self, report: Report) -> Objectives:
+        if self.goal is None:
+            return (report.score,)
+        return objectives(report, sum(report.seconds.values()), self.goal)
 
     def _race(self, family: str, rung: int) -> str:
         """Who a trial of this family races against at this rung."""

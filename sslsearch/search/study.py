@@ -35,6 +35,7 @@ from sslsearch.search.opening import (
     refuse_what_cannot_be_judged,
     starts,
 )
+from sslsearch.search.pareto import objectives
 from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room, fit
 from sslsearch.search.scheduler import FamilyHalving
@@ -193,7 +194,7 @@ class Study:
             self.clock,
             announcer,
             self.default,
-            lambda rows: confirm.finalists(rows, top, denoised(rows, self.space)),
+            lambda rows: confirm.finalists(rows, top, self.space.goal, denoised(rows, self.space)),
             fitted.device,
             fitted.devices,
         )
@@ -234,14 +235,15 @@ class Study:
         )
 
     def _scheduler(self) -> FamilyHalving:
+        goal, how = self.space.goal, self.space.search.scheduler
         past = [
-            (row.recipe.family, report.rung, report.score)
+            (row.recipe.family, report.rung, objectives(report, sum(report.seconds.values()), goal))
             for row in self.record.rows("trial")
             for report in row.reports
             if report.status == "ok"
         ]
         rungs = len(self.space.fidelity.rungs())
-        return FamilyHalving(self.space.fidelity.eta, rungs, past, self.space.search.scheduler)
+        return FamilyHalving(self.space.fidelity.eta, rungs, past, how, goal)
 
     def _confirm(self, conductor: Conductor, announcer: Announcer) -> Answer:
         contenders = self._contenders(conductor)

@@ -48,9 +48,10 @@ def check_judging(
         own = [name for name, floor in registry.parts("floor", modality).items() if floor.needs]
         own = [name for name in own if _only_of(name, part)]
         usual = registry.get("modality", modality).make.floors  # type: ignore[attr-defined]
-        filled["against"] = [*own, *(name for name in usual if _missing(name, part) is None)]
+        usual = [name for name in usual if _missing(name, part, modality) is None]
+        filled["against"] = [*own, *usual]
     for name in probe.against:
-        missing = _missing(name, part)
+        missing = _missing(name, part, modality)
         if missing:
             faults.add(said["against"][1], f"{name}: {missing}")
     return probe.model_copy(update=filled)
@@ -80,7 +81,7 @@ def _goals(head: Head, probe: Part, at: yaml.Node, faults: Faults) -> None:
             who = f"probe {probe.name}" if kind == "probe" else "cost"
             faults.add(at, f"goal: {metric}: no metric of {who} that a goal may name{near}")
         elif direction != right:
-            faults.add(at, f"goal: {goal}: {name} is better when {_more(right)}: write {right}")
+            faults.add(at, f"goal: {goal}: of {name} {_more(right)} is better: write {right}")
 
 
 def _more(direction: str) -> str:
@@ -107,13 +108,14 @@ def _knobs(probe: Part, said: Entries, faults: Faults) -> dict[str, Any]:
     return found
 
 
-def _missing(floor: str, probe: Part) -> str | None:
+def _missing(floor: str, probe: Part, modality: str) -> str | None:
     """Why the probe cannot judge a floor, in words."""
     part = registry.get("floor", floor)
     lacking = sorted(part.needs - probe.gives)
     if not lacking:
         return None
-    fitting = [n for n, other in registry.parts("floor").items() if other.needs <= probe.gives]
+    floors = registry.parts("floor", modality)
+    fitting = [name for name, other in floors.items() if other.needs <= probe.gives]
     return (
         f"needs a probe that gives {', '.join(lacking)}, which {probe.name} does not; "
         f"floors that it can judge: {', '.join(fitting)}"

@@ -6,9 +6,10 @@ Every knob that is not written becomes Fixed at its default, so the tree needs n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from sslsearch import registry
@@ -29,13 +30,18 @@ from sslsearch.space.nodes import (
 from sslsearch.space.overrides import STRUCTURE
 from sslsearch.space.source import entries, is_empty, written
 
-WEIGHT = Real(0.1, 1.0, start=0.5)  # of a branch of mix_of, where none is written
 
-
-class Weighted(BaseModel):
-    """The knob that every branch of mix_of has."""
+class Member(BaseModel):
+    """The knobs that every branch of mix_of has."""
 
     weight: registry.Positive = 0.5
+    sees: Literal["augmented", "moved"] = Field(
+        default="augmented",
+        description="its views: as augmented, or only moved, their values unchanged",
+    )
+
+
+UNSAID: dict[str, Node] = {"weight": Real(0.1, 1.0, start=0.5), "sees": Fixed("augmented")}
 
 
 @dataclass(frozen=True)
@@ -193,12 +199,15 @@ class PartReader:
         node = yaml.MappingNode("", []) if node is None else node
         if not weighted or not isinstance(node, yaml.MappingNode):
             knobs = self.knobs(part.knobs, name, at, node)
-            return Map({"weight": WEIGHT, **knobs.items}) if weighted else knobs
-        rest = [(key, value) for key, value in node.value if key.value != "weight"]
-        weight = entries(node).get("weight")
-        own = WEIGHT if weight is None else read_knob(Weighted, "weight", weight[1], self.faults)
+            return Map({**UNSAID, **knobs.items}) if weighted else knobs
+        rest = [(key, value) for key, value in node.value if key.value not in UNSAID]
+        said = {
+            word: read_knob(Member, word, value, self.faults)
+            for word, (_, value) in entries(node).items()
+            if word in UNSAID
+        }
         bare = yaml.MappingNode(node.tag, rest, node.start_mark, node.end_mark)
-        return Map({"weight": own, **self.knobs(part.knobs, name, at, bare).items})
+        return Map({**UNSAID, **said, **self.knobs(part.knobs, name, at, bare).items})
 
     def _default(self, info: FieldInfo, at: yaml.Node) -> Node:
         """The default of a knob, as a tree; a default masking has defaults of its own."""

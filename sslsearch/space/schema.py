@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sslsearch import registry
 from sslsearch.registry import Part, Slot
 from sslsearch.space import laws
-from sslsearch.space.parts import Weighted
+from sslsearch.space.parts import Member
 from sslsearch.space.sections import (
     SECTIONS,
     Data,
@@ -150,14 +150,14 @@ def _slot(kind: str) -> Schema:
         _object({"one_of": _object(branches)}, most=1),
     ]
     if kind == "pretext":
-        weight = _knobs(Weighted, "")["properties"]["weight"]
-        mixed = {name: _with(_part(part), weight) for name, part in registry.parts(kind).items()}
+        own = _knobs(Member, "")["properties"]
+        mixed = {name: _with(_part(part), own) for name, part in registry.parts(kind).items()}
         forms.append(_object({"mix_of": _object(mixed)}, most=1))
     return {"anyOf": forms}
 
 
-def _with(part: Schema, weight: Schema) -> Schema:
-    return {**part, "properties": {"weight": weight, **part["properties"]}}
+def _with(part: Schema, own: Schema) -> Schema:
+    return {**part, "properties": {**own, **part["properties"]}}
 
 
 def _augment() -> Schema:

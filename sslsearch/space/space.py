@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -31,6 +31,7 @@ from sslsearch.space.sections import (
     Search,
     Track,
 )
+from sslsearch.space.shipped import found
 from sslsearch.space.source import compose, entries, read, to_text, with_name
 from sslsearch.values import Recipe
 
@@ -51,9 +52,15 @@ class Goal:
         return self.texts[0].split()[1]
 
     @property
-    def costs(self) -> tuple[str, ...]:
-        """The metrics of the other objectives."""
-        return tuple(text.split()[1] for text in self.texts[1:])
+    def others(self) -> tuple[tuple[str, int], ...]:
+        """The other objectives: each its metric, and +1 where more is better, -1 where less is."""
+        said = [text.split() for text in self.texts[1:]]
+        return tuple((metric, 1 if way == "maximize" else -1) for way, metric in said)
+
+    @property
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
+        """Of each objective; the first is always maximised, as scores are."""
+        return ["maximize", *("maximize" if sign > 0 else "minimize" for _, sign in self.others)]
 
     @property
     def written(self) -> str | list[str]:
@@ -169,8 +176,12 @@ class _Record:
 
 
 def load(path: str | Path, sets: Sequence[str] = ()) -> Space:
-    """Read a space; `sets` are overrides `PATH=VALUE`. SpaceError lists all that is wrong."""
-    return parse(read(Path(path)), str(path), sets)
+    """Read a space; `sets` are overrides `PATH=VALUE`. SpaceError lists all that is wrong.
+
+    Where there is no such file, the space that comes with sslsearch under that name.
+    """
+    path = found(Path(path))
+    return parse(read(path), str(path), sets)
 
 
 def parse(text: str, file: str = "space.yaml", sets: Sequence[str] = ()) -> Space:

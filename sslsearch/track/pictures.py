@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sslsearch import plots
-from sslsearch.plots import Bar, Curve
+from sslsearch.plots import Bar, Curve, Point
 from sslsearch.values import Report
 
 DPI = 130
@@ -82,9 +82,17 @@ def loss_curve(
     return save(plots.loss_curve(trials), path)
 
 
-def leaderboard_bars(bars: Sequence[Bar], path: Path, metric: str = "test accuracy") -> Path:
+def leaderboard_bars(
+    bars: Sequence[Bar], path: Path, metric: str = "test accuracy", less_is_better: bool = False
+) -> Path:
     """The picture of the result: winner, default and floors with their intervals."""
-    return save(plots.leaderboard_bars(bars, metric=metric), path)
+    figure = plots.leaderboard_bars(bars, metric=metric, less_is_better=less_is_better)
+    return save(figure, path)
+
+
+def front(points: Sequence[Point], path: Path, x: str, metric: str = "score") -> Path:
+    """Score against another objective, of every full-length trial."""
+    return save(plots.front(points, x, metric), path)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -31,7 +31,8 @@ class Judge:
         self.samples = samples = samples.showing(self.probe.rows(samples))
         self.watches = {name: registry.get("watch", name).bind({}) for name in probe["watch"]}
         rng = torch.Generator().manual_seed(0)
-        self.pool_M = torch.randperm(len(samples), generator=rng)[:WATCHED_POOL].sort().values
+        chosen_M = torch.randperm(len(samples.pool), generator=rng)[:WATCHED_POOL].sort().values
+        self.pool_M = samples.pool[chosen_M]
         self.labels = samples.labels_N[samples.labelled]
         self.truth = self.probe.truth(samples, samples.labelled, samples)
         self.groups = None if samples.groups_N is None else samples.groups_N[samples.labelled]

@@ -54,16 +54,18 @@ class Trial:
         self.recipe, self.samples, self.seed, self.device = recipe, samples, seed, device
         self.rungs = rungs
         self.objective, self.compose = build(recipe, samples.spec, seed)
+        self.moving = self.compose.moving()
         self.objective.to(device)
         self.optimiser = adamw([self.objective], recipe["optim"])
         self.judge = Judge(recipe, samples, device)
         self.trains = trains(recipe["pretext"])
         asked: int = recipe["optim"]["batch_size"]
         self.batch_size = samples.batch_size(asked, distributed.world())
-        self.steps_per_epoch = len(samples) // self.batch_size
+        self.steps_per_epoch = len(samples.pool) // self.batch_size
         if self.steps_per_epoch == 0:
+            pool = len(samples.pool)
             raise ValueError(
-                f"optim.batch_size {self.batch_size} exceeds the pool of {len(samples)} samples"
+                f"optim.batch_size {self.batch_size} exceeds the pool of {pool} samples"
             )
         if self.batch_size % distributed.world():
             raise ValueError(
@@ -178,8 +180,9 @@ class Trial:
             batch = self.samples.batch(self._index(), self.device)
         with self._timed("augment"):
             pretext = self.objective.pretext
-            augmented = range(pretext.clean, pretext.views)
-            views = [batch] * pretext.clean + [self.compose(batch, rng) for _ in augmented]
+            made = range(pretext.clean, pretext.views - pretext.moved)
+            views = [batch] * pretext.clean + [self.compose(batch, rng) for _ in made]
+            views += [self.moving(batch, rng) for _ in range(pretext.moved)]
         with self._timed("train"):
             with _autocast(self.device), distributed.alone() if alone else nullcontext():
                 loss = (self.objective if alone else self._module)(views, rng)
@@ -230,7 +233,8 @@ class Trial:
         epoch, at = divmod(self.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             rng = self._generator("order", epoch, 0, device=torch.device("cpu"))
-            self._order = epoch, torch.randperm(len(self.samples), generator=rng)
+            order = torch.randperm(len(self.samples.pool), generator=rng)
+            self._order = epoch, self.samples.pool[order]
         batch = self._order[1][at * self.batch_size : (at + 1) * self.batch_size]
         share = self.batch_size // distributed.world()
         return batch[distributed.rank() * share : (distributed.rank() + 1) * share]

@@ -117,3 +117,16 @@ def test_other_kinds_of_data_pass_through_untouched_by_series_rules() -> None:
     view = compose(batch, generator())
     assert torch.equal(view.x["ids"], x["ids"] + 1)
     assert torch.equal(view.valid, batch.valid)
+
+
+def test_what_only_moves_changes_no_values() -> None:
+    """Reconstruction beside contrast sees crops and flips without the colours."""
+    x_BCHW = torch.rand(4, 3, 8, 8, generator=generator(1))
+    batch = Batch(x_BCHW, torch.ones(4, 1, dtype=torch.bool), torch.arange(4))
+    both = Compose(
+        {"horizontal_flip": {"p": 1.0}, "colour_jitter": {}, "vertical_flip": {"p": 1.0}}
+    )
+    assert torch.equal(both.moving()(batch, generator()).x, x_BCHW.flip(-1).flip(-2))
+    assert not torch.equal(both(batch, generator()).x, x_BCHW.flip(-1).flip(-2))
+    series = Compose({"jitter": {}, "time_shift": {}})
+    assert len(series.moving().steps) == 1

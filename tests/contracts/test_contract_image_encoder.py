@@ -19,6 +19,7 @@ ENCODERS = sorted(registry.parts("encoder", "image"))
 SMALL: dict[str, dict[str, Any]] = {
     "convnet": {"width": 16, "depth": 1},
     "vit": {"patch": 4, "depth": 2, "width": 16, "heads": 2},
+    "vit_mask_token": {"patch": 4, "depth": 2, "width": 16, "heads": 2},
     "timm": {"name": "test_convnext2"},
     "own": {"build": "encoders_of_ours:strided"},
 }

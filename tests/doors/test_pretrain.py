@@ -18,7 +18,9 @@ import sslsearch
 from sslsearch.data.samples import Samples
 from sslsearch.doors import enter
 from sslsearch.pretrain import RUNG, Job, recipe_of
+from sslsearch.probe.base import build
 from sslsearch.space import load
+from sslsearch.train import remains
 from sslsearch.train.loop import Trial
 
 RECIPE = """
@@ -90,13 +92,13 @@ def test_another_recipe_in_the_folder(recipe: Path, capsys: pytest.CaptureFixtur
 
 def test_the_end_of_a_training(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From what the workers leave to best/, and the same command once more."""
-    from sslsearch.search.pretraining import leave
-
     job = job_of(recipe)
     trial = half_way(job)
     last = trial.advance()
     prepared = job.prepare()
-    leave(trial, Samples.from_table(prepared.test), job.out)
+    encoder, probe = trial.objective.encoder, build(trial.recipe["probe"])
+    test = Samples.from_table(prepared.test)
+    remains.leave(job.out, encoder, probe, trial.samples, test, torch.device("cpu"))
     job.write_best(prepared, last)
 
     trained = sslsearch.load("out/best")

@@ -33,7 +33,9 @@ def images(B: int = 2) -> Batch:
     [
         ("convnet", {"stages": 3, "width": 16}, 64, 64),
         ("convnet", {"stages": 1, "width": 16}, 1024, 16),
+        ("convnet", {"stages": 3, "width": 16, "stride": 2}, 16, 64),
         ("vit", {"patch": 8, "width": 32}, 16, 32),
+        ("vit_mask_token", {"patch": 8, "width": 32}, 16, 32),
         ("resnet", {"stem": "small"}, 16, 512),
         ("resnet", {"stem": "imagenet"}, 1, 512),
     ],
@@ -104,3 +106,18 @@ def test_timm_names_are_helped() -> None:
     with pytest.raises(ValueError, match="did you mean 'convnext_atto'"):
         make("timm", name="convnext_ato")
     assert make("timm", name="test_vit", pool="mean")(images()).pooled_BD.shape == (2, 64)
+
+
+def test_a_mask_token_stands_for_a_patch_and_knows_its_place() -> None:
+    """Hidden tokens stay, are not all the same, and are what visible ones can look at."""
+    torch.manual_seed(0)
+    encoder, batch = make("vit_mask_token", patch=8, depth=1, width=32, heads=2), images()
+    hidden_B1N = torch.zeros(2, 1, 16, dtype=torch.bool)
+    hidden_B1N[:, :, 4:] = True
+    encoded = encoder(batch, hidden_B1N)
+    assert encoded.valid_BN.all()
+    assert (encoded.tokens_BND[:, 4] - encoded.tokens_BND[:, 9]).abs().max() > 1e-3
+    with torch.no_grad():
+        encoder.get_parameter("mask_token")[0] += 1.0
+    changed = encoder(batch, hidden_B1N).tokens_BND - encoded.tokens_BND
+    assert changed[:, 0].abs().max() > 1e-4

@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from sslsearch import registry
 from sslsearch.data.prepare import Prepared, prepare
 from sslsearch.data.samples import Samples
 
@@ -238,3 +239,59 @@ def test_planetoid_reads_a_local_folder(tmp_path: Path) -> None:
     assert int(train.judging.sum()) == 500
     assert len(made.test) == 1000
     assert torch.equal(train.columns["node.x"], torch.from_numpy(x.toarray()))
+
+
+TEXTS = ["Neural networks learn", "networks of genes", "a neural gene", None, "learn learn genes"]
+
+
+def text_graph(folder: Path, **more: Any) -> None:
+    nodes = {"id": list("abcde"), "abstract": TEXTS, "label": ["x", "y", "x", "y", "x"], **more}
+    pq.write_table(pa.table(nodes), folder / "nodes.parquet")
+    pq.write_table(pa.table({"from": list("abcd"), "to": list("bcde")}), folder / "edges.parquet")
+
+
+def test_the_text_of_nodes_becomes_counts_of_its_most_frequent_words(tmp_path: Path) -> None:
+    text_graph(tmp_path)
+    named = {"columns": {"text": "abstract"}, "test": 0.3}
+    made = prepared("parquet:nodes.parquet", tmp_path, **named)
+    words = made.preprocess["words"]
+    assert words == sorted(words) == ["gene", "genes", "learn", "networks", "neural", "of"]
+    x = Samples.from_table(made.train).batch(torch.arange(5), "cpu").x.x_VF
+    expected = [[0, 0, 1, 1, 1, 0], [0, 1, 0, 1, 0, 1], [1, 0, 0, 0, 1, 0], [0] * 6]
+    assert x.tolist() == [*expected, [0, 1, 2, 0, 0, 0]]
+    assert "6 words" in " ".join(made.notes)
+    fewer = prepared("parquet:nodes.parquet", tmp_path, words=3, **named).preprocess["words"]
+    assert "learn" in fewer
+    assert len(fewer) == 3
+
+
+def test_text_stands_behind_numbers(tmp_path: Path) -> None:
+    text_graph(tmp_path, year=[1, 2, 3, 4, 5])
+    made = prepared("parquet:nodes.parquet", tmp_path, columns={"text": "abstract"}, words=3)
+    x = Samples.from_table(made.train).batch(torch.arange(5), "cpu").x.x_VF
+    assert x.shape == (5, 4)
+    assert x[:, 0].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_new_text_is_counted_by_the_words_that_were_learnt(tmp_path: Path) -> None:
+    text_graph(tmp_path)
+    state = prepared(
+        "parquet:nodes.parquet", tmp_path, columns={"text": "abstract"}, words=3
+    ).preprocess
+    modality = registry.get("modality", "graph").bind(state["rules"])()
+    raw = modality.read("parquet:nodes.parquet", {"text": "abstract"}, tmp_path)
+    assert modality.spec(state).sizes["features"] == 3
+    assert len(modality.preprocess(raw, state)) == 5
+    with pytest.raises(ValueError, match="no text: map its column"):
+        modality.preprocess(modality.read("karate:club", {}, tmp_path), state)
+
+
+def test_text_that_cannot_be_counted(tmp_path: Path) -> None:
+    text_graph(tmp_path, empty=[""] * 5)
+    with pytest.raises(ValueError, match="no word"):
+        prepared("parquet:nodes.parquet", tmp_path, columns={"text": "empty"})
+    with pytest.raises(ValueError, match=r"data\.columns\.text"):
+        prepared("parquet:nodes.parquet", tmp_path, columns={"text": "abstrakt"})
+    text_graph(tmp_path, graph=[0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match="of one graph, not of many"):
+        prepared("parquet:nodes.parquet", tmp_path, columns={"text": "abstract"})

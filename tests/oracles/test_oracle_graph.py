@@ -186,6 +186,24 @@ def test_infograph_is_authors() -> None:
     torch.testing.assert_close(jensen_shannon(padded, valid, whole_GD), expected)
 
 
+def test_masked_words_is_the_cross_entropy_of_each_hidden_word() -> None:
+    """Words of a text as tokens, one target each, as of BERT's head."""
+    x = replace(ring_with_chords(), x_VF=(torch.rand(NODES, FEATURES, generator=rng()) < 0.5) * 2.0)
+    encoder = registry.bind("encoder", {"gcn": {"width": 8, "depth": 1}})(
+        InputSpec("graph", {"features": FEATURES, "nodes": NODES})
+    )
+    pretext = registry.bind("pretext", {"masked_words": {"ratio": 0.4}})(encoder)
+    seen: list[Graph] = []
+    encoder.register_forward_pre_hook(lambda _m, given: seen.append(given[0].x))
+    total = pretext.loss(encoder, [whole(x)], rng()).total
+    hidden_VF = (x.x_VF > 0) & (seen[0].x_VF == 0)
+    assert torch.equal(seen[0].x_VF[~hidden_VF], x.x_VF[~hidden_VF])
+    assert 0 < hidden_VF.sum() < (x.x_VF > 0).sum()
+    logits_VF = pretext.predict(encoder(whole(seen[0])).pooled_BD)
+    node_K, word_K = hidden_VF.nonzero(as_tuple=True)
+    torch.testing.assert_close(total, F.cross_entropy(logits_VF[node_K], word_K))
+
+
 def test_graphmae_is_authors() -> None:
     x, y = (torch.randn(9, 5, generator=rng(s)) for s in (0, 1))
     hidden = torch.arange(9) % 2 == 0

@@ -107,3 +107,53 @@ def test_simmim_is_authors_l1() -> None:
     ours = pretext.loss(online, [batch], torch.Generator().manual_seed(1))
     torch.testing.assert_close(ours.total, theirs)
     assert float(ours.parts["hidden_share"]) == pytest.approx(0.6)
+
+
+def test_ts_tcc_is_authors_temporal_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """forward of github.com/emadeldeen24/TS-TCC, models/TC.py, and the total of trainer.py."""
+    torch.manual_seed(0)
+    online, pretext = made("ts_tcc", ahead=3, depth=2, hidden=8)
+    weak, strong = pretext.two_views(series(), torch.Generator().manual_seed(1))
+    moments = iter([torch.full((5,), 4), torch.full((5,), 6)])
+    monkeypatch.setattr(pretext, "two_views", lambda batch, rng: [weak, strong])
+    monkeypatch.setattr(pretext, "_moment", lambda valid, rng: next(moments))
+    ours = pretext.loss(online, [series()], torch.Generator())
+
+    z_aug1, z_aug2 = (F.normalize(online(view).tokens_BND, dim=2) for view in (weak, strong))
+    batch, nces, seen = 5, [], []
+    for first, second, t_samples in ((z_aug1, z_aug2, 4), (z_aug2, z_aug1, 6)):
+        h = torch.cat(
+            [pretext.summary.expand(5, 1, -1), pretext.embed(first[:, : t_samples + 1])], 1
+        )
+        for block in pretext.blocks:
+            h = block(h, None)
+        c_t, nce = h[:, 0], torch.zeros(())
+        for i in range(3):
+            encode_samples = second[:, t_samples + i + 1]
+            total = torch.mm(encode_samples, pretext.predict[i](c_t).T)
+            nce = nce + torch.diag(torch.log_softmax(total, 1)).sum()
+        nces.append(nce / (-1.0 * batch * 3))
+        seen.append(pretext.project(c_t))
+    torch.testing.assert_close(ours.parts["temporal"], sum(nces).detach())
+    zis, zjs = (F.normalize(z, dim=1) for z in seen)
+    logits = torch.cat([zjs, zis]) @ torch.cat([zjs, zis]).T / 0.2  # NTXentLoss: all but itself
+    logits = logits.masked_fill(torch.eye(10, dtype=torch.bool), float("-inf"))
+    sibling = (torch.arange(10) + 5) % 10
+    context = F.cross_entropy(logits, sibling, reduction="sum") / 10
+    torch.testing.assert_close(ours.parts["contextual"], context.detach())
+    torch.testing.assert_close(ours.total, sum(nces) * 1 + context * 0.7)
+
+
+def test_ts_tcc_views_are_authors_but_keep_their_channels() -> None:
+    """DataTransform of dataloader/augmentations.py; its permutation fills all with channel 0."""
+    _, pretext = made("ts_tcc", jitter=0.0)
+    batch = series(B=400)
+    weak, strong = pretext.two_views(batch, torch.Generator().manual_seed(0))
+    factor = weak.x / batch.x
+    torch.testing.assert_close(factor[:, 0], factor[:, 1], rtol=1e-3, atol=1e-4)
+    assert float(factor[:, 0].mean()) == pytest.approx(2.0, abs=0.05)
+    assert float(factor[:, 0].std()) == pytest.approx(1.1, abs=0.05)
+    torch.testing.assert_close(strong.x.sort(-1).values, batch.x.sort(-1).values)
+    assert not torch.equal(strong.x, batch.x)
+    again, _ = pretext.two_views(batch, torch.Generator().manual_seed(1))
+    assert not torch.equal(weak.x, again.x)  # drawn at each step, not once

@@ -75,6 +75,22 @@ def test_a_mix_of_one_is_that_one() -> None:
     torch.testing.assert_close(losses[0], losses[1])
 
 
+def test_members_that_see_moved_views_get_their_own() -> None:
+    online = encoder()
+    mix = build(online, {"mix_of": {"mae": {"sees": "moved"}, "simclr": {}}})
+    assert (mix.views, mix.clean, mix.moved) == (3, 0, 1)
+    views = [view(), view(seed=1), view(seed=2)]
+    loss = mix.loss(online, views, torch.Generator().manual_seed(0))
+    alone = build(online, {"mix_of": {"mae": {}, "simclr": {}}})
+    alone.load_state_dict(mix.state_dict())
+    same = alone.loss(online, [views[2], views[1]], torch.Generator().manual_seed(0))
+    assert torch.equal(loss.parts["mae"], same.parts["mae"])
+    contrast = mix.get_submodule("members.simclr")
+    assert torch.equal(
+        loss.parts["simclr"], contrast.loss(online, views[:2], torch.Generator()).total
+    )
+
+
 def test_mix_passes_steps_on() -> None:
     online = encoder()
     mix = build(online, {"mix_of": {"byol": {"momentum": 0.0}, "mae": None}})

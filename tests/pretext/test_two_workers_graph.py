@@ -1,7 +1,8 @@
 """On graphs two workers equal one with the same global batch: loss and gradients.
 
 Many graphs of unequal size, shared out by halves over two gloo processes under DDP. Left out are
-tasks that draw for their own share (DGI's corruption, pairs without an edge, VGAE's noise).
+tasks that draw for their own share (DGI's corruption, pairs without an edge, VGAE's noise, hidden
+words).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from sslsearch.search.board import COLUMNS, Line, write_board
+from sslsearch.space import Goal
 
 
 def test_columns_and_order(tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_columns_and_order(tmp_path: Path) -> None:
         Line("trial", "t3", "nan", float("nan"), rung=1),
         Line("finalist", "f0", "ok", 0.4, test_score=0.7, rung=3),
     ]
-    write_board(path, lines)
+    write_board(path, lines, Goal(("maximize probe/accuracy",)))
     frame = pd.read_csv(path)
     assert list(frame.columns) == COLUMNS
     assert list(frame["id"]) == ["f0", "t2", "t0", "t1", "t3", "raw"]

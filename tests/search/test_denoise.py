@@ -49,7 +49,7 @@ def test_a_lucky_outlier_among_poor_neighbours_does_not_win(space: Space, lucky:
     assert max(lucky, key=lambda one: one.score).name == "t0020"
     worth = denoised(lucky, space)
     assert max(worth, key=worth.__getitem__) not in {"t0020"}
-    best = confirm.finalists(lucky, 3, worth)
+    best = confirm.finalists(lucky, 3, worth=worth)
     assert all(recipe["pretext"]["simclr"]["temperature"] < 0.2 for recipe in best)
     assert confirm.finalists(lucky, 1) == [lucky[20].recipe]  # as it would be without
 

@@ -104,7 +104,7 @@ def test_the_sampler_remembers_the_best_and_the_newest(
     space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sslsearch.search.record.FORGETS_AT", 20)
-    monkeypatch.setattr("sslsearch.search.record.REMEMBERED", 10)
+    monkeypatch.setattr("sslsearch.search.sampler.REMEMBERED", 10)
     record = Record(tmp_path, space)
     running = record.ask()  # begun before anything is forgotten
     for number in range(30):

@@ -22,7 +22,7 @@ from sslsearch.values import Report
     ],
 )
 def test_passes(score: float, others: list[float], expected: bool) -> None:
-    assert passes(score, others, eta=3) is expected
+    assert passes((score,), [(other,) for other in others], eta=3) is expected
 
 
 def tell(
@@ -53,7 +53,7 @@ def test_from_the_middle_rung_on_all_race_together() -> None:
 
 
 def test_trials_of_earlier_runs_count() -> None:
-    scheduler = FamilyHalving(3, 3, past=[("simclr", 0, 0.9)])
+    scheduler = FamilyHalving(3, 3, past=[("simclr", 0, (0.9,))])
     assert tell(scheduler, "a", "simclr", 0.5) == "STOP"
 
 
@@ -63,7 +63,7 @@ def test_a_result_told_twice_counts_once() -> None:
 
 
 def test_finalists_and_unhalved_searches_go_on() -> None:
-    scheduler = FamilyHalving(3, 3, past=[("simclr", 0, 0.9)])
+    scheduler = FamilyHalving(3, 3, past=[("simclr", 0, (0.9,))])
     assert tell(scheduler, "f", "simclr", 0.1, kind="finalist") == "CONTINUE"
     assert tell(FamilyHalving(3, 3, [("simclr", 0, 0.9)], "none"), "a", "simclr", 0.1) == "CONTINUE"
 

@@ -95,6 +95,28 @@ class TestStudy:
 
 
 @pytest.mark.usefixtures("ray_cluster")
+def test_several_objectives_of_another_probe(space: Space, tmp_path: Path) -> None:
+    goal = "goal: [maximize probe/ndcg, minimize cost/params]\n"
+    probe = "probe: {name: retrieval, knobs: {k: 3}, against: [untrained, raw]}"
+    text = space.text.replace("width: 16", "width: 8 | 16")
+    text = text.replace("probe: {against: [untrained, raw]}", probe)
+    study, _ = run(parse(goal + text), tmp_path)
+    frame = board(tmp_path)
+    assert list(frame.columns) == [*COLUMNS, "cost/params", "front"]
+    result = json.loads((tmp_path / "result.json").read_text())
+    front = set(frame[frame["front"] == 1]["id"])
+    assert front == {one["id"] for one in result["front"]} != set()
+    assert {path.stem for path in (tmp_path / "front").iterdir()} == front
+    assert (tmp_path / "front-cost-params.png").stat().st_size > 0
+    page = (tmp_path / "report.html").read_text()
+    assert "What no other trial beats in all objectives" in page
+    assert result["metric"] == "probe/ndcg"
+    assert 0 < result["floors"]["untrained"]["test"] <= 1
+    assert recall(study).verdict == result["verdict"]
+    assert json.loads((tmp_path / "best/probe.json").read_text())["probe"]["probe"] == "retrieval"
+
+
+@pytest.mark.usefixtures("ray_cluster")
 def test_what_does_not_fit_leaves_nothing_behind(space: Space, tmp_path: Path) -> None:
     large = parse(space.text + "compute: {slots: 64}\n")
     with pytest.raises(ValueError, match="Lower compute"):

@@ -240,7 +240,63 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "goal",
         SHORT + "goal: maximise probe/accuracy\n",
         [
-            "t.yaml:3: goal: maximise probe/accuracy: goal must be maximize probe/accuracy, maximize probe/balanced_accuracy or minimize probe/log_loss, got maximise probe/accuracy",
+            "t.yaml:3: goal: maximise probe/accuracy: goal must be maximize or minimize, and a metric: maximize probe/accuracy, minimize probe/mse, got maximise probe/accuracy",
+        ],
+    ),
+    (
+        "goal names no metric of the probe",
+        SHORT + "goal: maximize probe/acuracy\n",
+        [
+            "t.yaml:3: goal: probe/acuracy: no metric of probe linear that a goal may name; did you mean 'accuracy'?",
+        ],
+    ),
+    (
+        "goal in the wrong direction",
+        SHORT + "goal: minimize probe/accuracy\n",
+        [
+            "t.yaml:3: goal: minimize probe/accuracy: of accuracy more is better: write maximize",
+        ],
+    ),
+    (
+        "a list of one goal",
+        SHORT + "goal: [maximize probe/accuracy]\n",
+        [
+            "t.yaml:3: goal: a list holds two objectives or more; write one without brackets",
+        ],
+    ),
+    (
+        "the first goal is a cost",
+        SHORT + "goal: [minimize cost/params, maximize probe/accuracy]\n",
+        [
+            "t.yaml:3: goal: minimize cost/params: the first objective is the probe's, as probe/…",
+        ],
+    ),
+    (
+        "unknown cost",
+        SHORT + "goal: [maximize probe/accuracy, minimize cost/parms]\n",
+        [
+            "t.yaml:3: goal: cost/parms: no metric of cost that a goal may name; did you mean 'params'?",
+        ],
+    ),
+    (
+        "a goal twice",
+        SHORT + "goal: [maximize probe/accuracy, maximize probe/accuracy]\n",
+        [
+            "t.yaml:3: goal: probe/accuracy: is asked for twice",
+        ],
+    ),
+    (
+        "unknown knob of a probe",
+        SHORT + "probe: {knobs: {k: 3}}\n",
+        [
+            "t.yaml:3: k: unknown knob of probe linear; known: alpha_high, alpha_low, alpha_steps, folds, head, wide",
+        ],
+    ),
+    (
+        "a probe's knob out of range",
+        SHORT + "probe: {name: knn, knobs: {k: 0}}\n",
+        [
+            "t.yaml:3: k: 0: k must be >= 1 (neighbours), got 0",
         ],
     ),
     (
@@ -282,7 +338,7 @@ WRONG: list[tuple[str, str, list[str]]] = [
         "judge_by",
         SHORT + "probe: {judge_by: acuracy}\n",
         [
-            "t.yaml:3: judge_by: acuracy: judge_by must be r2 | log_loss | accuracy, got acuracy; did you mean 'accuracy'?",
+            "t.yaml:3: judge_by: acuracy: no metric of probe linear; did you mean 'accuracy'?",
         ],
     ),
     (
