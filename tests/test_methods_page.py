@@ -34,6 +34,7 @@ def test_what_was_measured_can_be_measured_again() -> None:
         assert len(row["before"]) == len(row["after"]) == case.seeds >= 3
         assert case.lost is (sum(row["after"]) <= sum(row["before"])), methods.key(row)
         assert row.get("metric", "accuracy") == case.metric
+        assert row.get("note", "") == case.note
 
 
 def test_a_loss_is_shown_as_one() -> None:
