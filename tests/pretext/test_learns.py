@@ -1,5 +1,8 @@
-"""Each pretext task beats the untrained encoder on some real data that dependencies ship, in the mean
-over seeds: the very cases of docs/methods.md. None wins on all data (that is why one searches)."""
+"""Each pretext task beats the untrained encoder on some real data that dependencies ship.
+
+In the mean over seeds: these are the cases of docs/methods.md. None wins on all data, which is why one
+searches.
+"""
 
 import sys
 from pathlib import Path
