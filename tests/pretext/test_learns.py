@@ -1,7 +1,7 @@
 """Each pretext task beats the untrained encoder on some real data that dependencies ship.
 
-In the mean over seeds: these are the cases of docs/methods.md. None wins on all data, which is why one
-searches.
+In the mean over seeds: these are the cases of docs/methods.md. None wins on all data, which is why
+one searches.
 """
 
 import sys
