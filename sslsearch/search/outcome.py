@@ -195,8 +195,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
     winner, default = result["winner"], result["default"]
     same = winner["name"] == default["name"]
     shown = [(default, "default")] if same else [(winner, "winner"), (default, "default")]
-    better = sign(result["metric"].removeprefix("probe/"))
-    floors = sorted(result["floors"].values(), key=lambda floor: -better * floor["test"])
+    contest = [*shown, *((floor, "floor") for floor in _best_first(result))]
     rows = [
         Row(
             name=label(one, kind),
@@ -209,7 +208,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
             test_high=one["test_high"],
             seeds=one["seeds"],
         )
-        for one, kind in [*shown, *((floor, "floor") for floor in floors)]
+        for one, kind in contest
     ]
     return Summary(
         title=result["name"],
@@ -231,6 +230,12 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
         commands=[] if result["recipe"]["track"]["mlflow"] == "none" else ["mlflow ui"],
         seconds=result["seconds"],
     )
+
+
+def _best_first(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The floors by their test figures."""
+    better = sign(result["metric"].removeprefix("probe/"))
+    return sorted(result["floors"].values(), key=lambda floor: -better * floor["test"])
 
 
 def _judged(result: dict[str, Any]) -> str:

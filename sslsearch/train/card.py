@@ -14,12 +14,11 @@ from sslsearch.values import Recipe
 def card(recipe: Recipe, about: Mapping[str, Any]) -> str:
     """Markdown. `about` is what probe.json holds."""
     scores, spec = about["scores"], about["spec"]
-    sizes = ", ".join(f"{key} {value}" for key, value in spec["sizes"].items())
     verdict = f"\n{scores['verdict']}\n" if scores.get("verdict") else ""
     return f"""# {recipe["name"]}: a self-supervised encoder
 
 Trained by sslsearch {about["sslsearch"]} without labels
-on {recipe["data"]["source"]} ({spec["modality"]}; {sizes});
+on {recipe["data"]["source"]} ({spec["modality"]}; {_sizes(spec)});
 judged by a {recipe["probe"]["name"]} probe{_classes(about["classes"])}.
 
 ## Recipe `{about["recipe_hash"]}`
@@ -52,6 +51,10 @@ python -m sslsearch.embed this/folder parquet:my.parquet --to embeddings.parquet
 The weights were learnt from {recipe["data"]["source"]}, whose licence sslsearch does not know: what
 that licence says of derived works applies to them.
 """
+
+
+def _sizes(spec: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in spec["sizes"].items())
 
 
 def _classes(names: Sequence[str]) -> str:

@@ -194,3 +194,9 @@ def test_batches_on_their_way_are_not_touched() -> None:
     for probe in PROBES.values():
         assert isinstance(probe.look(batch), Batch)
     assert torch.equal(batch.x, before)
+
+
+@each
+def test_no_sample_is_asked_nothing(name: str) -> None:
+    """A study may have no test split."""
+    assert len(PROBES[name].truth(samples(), torch.empty(0, dtype=torch.int64), samples())) == 0
