@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from sslsearch import plots
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import place
-from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, present
+from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, named, present
 from sslsearch.modalities.table_files import SCHEMES, read_table
 from sslsearch.modalities.table_made import made_up
 from sslsearch.modalities.table_odd import maybe_codes, odd_columns
@@ -95,6 +95,7 @@ class Tabular(Modality):
             table = pa.Table.from_pandas(arrays, preserve_index=False)
         else:
             return super().from_arrays(arrays, state)
+        table = named(table, "these rows")
         said: dict[str, list[str]] = {}
         for name, kind in state["kinds"].items():
             said.setdefault(kind, []).append(name)

@@ -321,6 +321,26 @@ def test_a_new_file_whose_columns_look_otherwise_is_read_as_training_was(tmp_pat
     assert made["valid"].to_pylist()[0] == [1] * len(made["valid"].to_pylist()[0])
 
 
+def test_spaces_around_a_columns_name_say_nothing(tmp_path: Path) -> None:
+    """… wherever the rows come from: pools in memory, in files, rows held in memory."""
+    own = pa.table({" a": [1.5, 2.0] * 10, "b ": ["u", "v"] * 10, "label": ["p", "q"] * 10})
+    pq.write_table(own, tmp_path / "own.parquet")
+    pq.write_table(pa.table({"a ": [3.0], " b": ["u"]}), tmp_path / "more.parquet")
+    data = {"modality": "tabular", "source": "parquet:own.parquet", "pool": "parquet:more.parquet"}
+    small = prepare(data, tmp_path)
+    large = prepare(data, tmp_path, tmp_path / "files", memory=1)
+    assert (
+        small.preprocess["kinds"]
+        == large.preprocess["kinds"]
+        == {
+            "a": "numeric",
+            "b": "categorical",
+        }
+    )
+    assert small.summary["pool"] == large.summary["pool"] == 15
+    assert len(Tabular().from_arrays({"a ": [1.0], " b": ["u"]}, small.preprocess)) == 1
+
+
 def test_new_data_that_lack_something() -> None:
     """All of a column missing is legal, a column that is not there is not."""
     when = [datetime(2024, 1, d) for d in (1, 2, 3)]
