@@ -227,7 +227,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
             "leaderboard": str(folder / "leaderboard.csv"),
             "report": str(folder / "report.html"),
         },
-        commands=["mlflow ui"],
+        commands=[] if result["recipe"]["track"]["mlflow"] == "none" else ["mlflow ui"],
         seconds=result["seconds"],
     )
 
