@@ -28,7 +28,13 @@ def series(name: str, labels: int) -> dict[str, Any]:
 LEAF, POWER = series("OSULeaf", 10), series("ItalyPowerDemand", 5)
 MOTIONS, GUN = series("BasicMotions", 2), series("GunPoint", 5)
 
-TCC_GUN = CCA_POWER = ""
+CCA_POWER = (
+    "with the authors' decorrelation of 0.001 it loses 22.8 points: that views agree outweighs "
+    "that features differ"
+)
+TCC_GUN = (
+    "views milder than the authors' and fewer tokens ahead, as where it wins; one seed gains 11"
+)
 CASES = [
     Case("simclr", {"temperature": 0.2}, LEAF, WIDE, SHIFT, 3600),
     Case("ts2vec", {}, LEAF, WIDE, WARP, 3600),
@@ -37,7 +43,7 @@ CASES = [
     Case("ts_tcc", TCC, MOTIONS, STEPS),
     Case("ts_tcc", TCC, GUN, STEPS, lost=True, note=TCC_GUN),
     Case("cca_ssg", {}, MOTIONS, STEPS, CROP),
-    Case("cca_ssg", {}, POWER, FINE, CROP, lost=True, note=CCA_POWER),
+    Case("cca_ssg", {"decorrelation": 0.02}, POWER, FINE, CROP, note=CCA_POWER),
     Case("byol", {}, POWER, FINE, CROP),
     Case("vicreg", {"expander": 1.0}, POWER, FINE, CROP),
     Case("mae", {"masking": SPAN}, MOTIONS, STEPS),
