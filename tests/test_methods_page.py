@@ -43,3 +43,4 @@ def test_a_loss_is_shown_as_one() -> None:
     assert "*not better: -6.7 ± 3.3*" in text
     assert "- simclr on D: lr." in text
     assert "**+10.0 ± 0.0**" in methods_page.page([row | {"after": [0.6, 0.7, 0.8]}])
+    assert "**" not in methods_page.change(row | {"after": [0.6, 0.6, 0.8]})  # 4.3 errors is wanted

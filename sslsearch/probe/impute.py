@@ -72,7 +72,8 @@ class Impute(Numbers):
         T = batch.x.shape[2]
         count = self._count(T)
         masks = [drawn(self.seed, int(i), T, count, self.span) for i in batch.index]
-        return torch.from_numpy(np.stack(masks)).to(batch.x.device)
+        hidden_BT = torch.from_numpy(np.array(masks, bool).reshape(len(batch), T))
+        return hidden_BT.to(batch.x.device)
 
     def asked(self, x_BCT: torch.Tensor, batch: Batch) -> torch.Tensor:
         return x_BCT.masked_fill(~self.hidden(batch)[:, None], torch.nan)

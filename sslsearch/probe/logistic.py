@@ -71,10 +71,13 @@ def _path(
     """(coef, bias) for each C of a rising grid."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # scikit-learn's own
 
     model = LogisticRegression(solver="lbfgs", warm_start=True, max_iter=STEPS)
     fits = []
-    with warnings.catch_warnings():  # unconverged at a weak penalty: judged like any other fit
+    # One thread: products are small, and several would wait for each other on a busy machine.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # unconverged at a weak penalty: judged like any other fit
         warnings.simplefilter("ignore", ConvergenceWarning)
         for c in grid:
             model.set_params(C=c).fit(x_ND, code_N)

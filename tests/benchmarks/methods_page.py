@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from sslsearch import registry
 from sslsearch.space.fit import why_not
@@ -26,9 +27,9 @@ much it would win on other data.
 
 ## Where each was seen to help
 
-The largest gain of each method on each kind of data, of those measured. **Bold** is more than two
-standard errors above nothing; *not better* is a mean that is not above the untrained encoder's; an
-empty cell was not measured; – does not fit (the end of this page says why).
+The largest gain of each method on each kind of data, of those measured. **Bold**: Student's 95 %
+interval is above 0, which 3 seeds seldom reach. *Not better*: the mean is not above the untrained
+encoder's. Empty: not measured. –: does not fit (the end of this page says why).
 """
 HELD = """## What each is held against
 
@@ -99,7 +100,8 @@ def change(row: Row) -> str:
 def _said(row: Row) -> str:
     gain, error = _gain(row)
     text = f"{gain:+.1f} ± {error:.1f}"
-    return f"**{text}**" if gain > 2 * error else text
+    sure = gain > error * stats.t.ppf(0.975, len(row["after"]) - 1)
+    return f"**{text}**" if sure else text
 
 
 def _gain(row: Row) -> tuple[float, float]:

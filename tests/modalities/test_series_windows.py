@@ -150,7 +150,8 @@ def test_rows_of_a_csv_are_put_in_the_order_of_their_dates(tmp_path: Path) -> No
 
 
 def test_several_series_keep_to_themselves(tmp_path: Path) -> None:
-    rows = {"who": ["p"] * 60 + ["q"] * 80, "t": [*range(60), *range(80)], "v": np.arange(140.0)}
+    who = ["p"] * 60 + ["q"] * 80 + ["too short"] * 3
+    rows = {"who": who, "t": [*range(60), *range(80), *range(3)], "v": np.arange(143.0)}
     pq.write_table(pa.table(rows), tmp_path / "s.parquet")
     rule = TimeSeries(window=10, periods=[0.5, 0.25, 0.25])
     raw = rule.read("parquet:s.parquet", {"id": "who", "time": "t", "series": "v"}, tmp_path)
@@ -188,7 +189,10 @@ def test_lists_that_come_with_a_split_keep_it(tmp_path: Path) -> None:
         ({"periods": [0.6, 0.2, 0.0]}, "only the second may be 0"),
         ({"periods": [0.6, 0.3, 0.2]}, "are not the periods of train, validation and test"),
         ({"periods": [90, 20, 20]}, "130 steps are more than a series of 100 has"),
-        ({"periods": [90, 5, 5]}, "the period of val has 5 steps, in which no window"),
+        (
+            {"periods": [90, 5, 5]},
+            "in the period of val (5) no window of 20 steps ends 8 steps long",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(rules: dict[str, Any], law: str, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_fitted_probe_goes_to_json_and_back(name: str) -> None:
     assert told < probe.taken([]).score(torch.zeros_like(truth.nan_to_num()), truth).values["mse"]
 
 
-@pytest.mark.parametrize("read", ["last", "pooled", "both"])
+@pytest.mark.parametrize("read", ["last", "pooled", "both", "all"])
 def test_what_a_forecast_reads(read: Any) -> None:
     data, probe = samples(), Forecast(horizon=6, read=read)
     encoder = registry.bind("encoder", {"transformer": {"patch": 4, "depth": 1, "width": 8}})(
@@ -118,6 +118,7 @@ def test_what_a_forecast_reads(read: Any) -> None:
         seen = probe.read(encoded)
     parts = {"last": [encoded.tokens_BND[:, 2]], "pooled": [encoded.pooled_BD]}
     parts["both"] = parts["last"] + parts["pooled"]
+    parts["all"] = [encoded.tokens_BND.flatten(1)]
     assert torch.equal(seen, torch.cat(parts[read], 1))
     assert encoded.valid_BN[:, 2].all()
     assert not encoded.valid_BN[:, 3:].any()
@@ -193,3 +194,9 @@ def test_batches_on_their_way_are_not_touched() -> None:
     for probe in PROBES.values():
         assert isinstance(probe.look(batch), Batch)
     assert torch.equal(batch.x, before)
+
+
+@each
+def test_no_sample_is_asked_nothing(name: str) -> None:
+    """A study may have no test split."""
+    assert len(PROBES[name].truth(samples(), torch.empty(0, dtype=torch.int64), samples())) == 0

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslsearch import registry
-from sslsearch.space import Space, parse
+from sslsearch.space import Space, SpaceError, parse
 from sslsearch.space.answers import Answers
 from sslsearch.values import Recipe
 
@@ -204,12 +204,19 @@ class TestMix:
         space = parse(DATA + self.TEXT)
         recipe = space.random_recipe(random.Random(0))
         assert recipe.family == "mae+simclr"
-        simclr = recipe["pretext"]["mix_of"]["simclr"]
-        assert set(simclr) == {"weight", "sees", "temperature", "projection"}
+        own = {"weight", "sees", "temperature", "projection"}
+        assert set(recipe["pretext"]["mix_of"]["simclr"]) == own
         again = parse(recipe.to_yaml())
         assert again.questions() == []
         assert again.default() == recipe
         assert space.project(recipe, strict=True) is not None
+
+    def test_what_members_see_may_be_open(self) -> None:
+        space = parse(DATA + self.TEXT.replace("{weight:", "{sees: augmented | moved, weight:"))
+        (question,) = [q for q in space.questions() if q.name == "pretext.mae.sees"]
+        assert question.options == ("augmented", "moved")
+        with pytest.raises(SpaceError, match=r"sees must be augmented \| moved, got crops"):
+            parse(DATA + self.TEXT.replace("{weight:", "{sees: crops, weight:"))
 
     def test_equal_weights_by_default(self) -> None:
         text = "pretext: {mix_of: {simclr: {}, mae: {}}}\n"

@@ -14,6 +14,7 @@ from sslsearch import registry
 from sslsearch.augment.compose import Compose
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
+from sslsearch.search.opening import starts
 from sslsearch.space import literature, load
 from sslsearch.track import pictures
 from sslsearch.train import bundle
@@ -46,6 +47,27 @@ def test_it_trains_and_is_judged(path: Path, digits: tuple[Samples, Samples]) ->
 def test_the_space_starts_from_the_literature() -> None:
     families = {recipe.family for recipe in literature(load(SPACES / "image.yaml"))}
     assert families == {"simclr", "vicreg", "rotnet", "mae"}
+
+
+def test_the_default_is_the_recipe_of_which_the_space_takes_most() -> None:
+    """SimCLR as on CIFAR-10 for photographs, which are flipped; that of digits for digits."""
+    photographs, others = starts(load(SPACES / "image_colour.yaml"))
+    published = load(SPACES / "recipes/simclr_photo_image.yaml").default()
+    for section in ("encoder", "pretext", "augment", "optim"):
+        assert photographs[section] == published[section]
+    assert [recipe.family for recipe in others].count("simclr") == 1
+    digits, _ = starts(load(SPACES / "image.yaml"))
+    assert digits["augment"]["random_resized_crop"]["scale"] == 0.3
+    assert "horizontal_flip" not in digits["augment"]
+
+
+def test_hybrids_restore_from_views_that_are_only_moved(digits: tuple[Samples, Samples]) -> None:
+    for name in ("esla", "hsl"):
+        recipe = load(SPACES / f"recipes/{name}_image.yaml").default()
+        trial = Trial(recipe, digits[0], 0, CPU, [64])
+        assert trial.objective.pretext.views == 3
+        assert trial.objective.pretext.moved == 1
+        assert len(trial.moving.steps) == 1 < len(trial.compose.steps)
 
 
 def test_floors_of_images(digits: tuple[Samples, Samples]) -> None:
