@@ -84,6 +84,7 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         },
         "data": dict(study.data.summary),
         "notes": list(study.data.notes),
+        "tracked": study.space.track.mlflow != "none",
         "seconds": time.monotonic() - study.started,
     }
 
@@ -227,7 +228,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
             "leaderboard": str(folder / "leaderboard.csv"),
             "report": str(folder / "report.html"),
         },
-        commands=[] if result["recipe"]["track"]["mlflow"] == "none" else ["mlflow ui"],
+        commands=["mlflow ui"] if result.get("tracked", True) else [],
         seconds=result["seconds"],
     )
 
