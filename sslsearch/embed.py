@@ -81,9 +81,9 @@ def write(trained: TrainedEncoder, raw: pa.Table, to: Path, source: str, batch: 
     part, empty = to.with_name(to.name + ".part"), 0
     try:
         with pq.ParquetWriter(part, _schema(trained, raw, source)) as writer:
-            for at, table in _embedded(trained, raw, batch):
+            for at, table, usable in _embedded(trained, raw, batch):
                 writer.write_table(table.cast(writer.schema))
-                empty += table["prediction"].null_count
+                empty += len(table) - usable
                 _progress(at + len(table), len(raw))
         part.replace(to)
     finally:
@@ -130,8 +130,10 @@ def _said(raw: pa.Table) -> list[str]:
     return [name for name in ("id", "label", "group", "split") if name in raw.column_names]
 
 
-def _embedded(trained: TrainedEncoder, raw: pa.Table, batch: int) -> Iterator[tuple[int, pa.Table]]:
-    """(first row, output rows) for each batch."""
+def _embedded(
+    trained: TrainedEncoder, raw: pa.Table, batch: int
+) -> Iterator[tuple[int, pa.Table, int]]:
+    """(first row, output rows, how many of them hold something) for each batch."""
     import numpy as np
     import pyarrow as pa
 
@@ -139,21 +141,21 @@ def _embedded(trained: TrainedEncoder, raw: pa.Table, batch: int) -> Iterator[tu
         rows = raw.slice(at, batch)
         usable_N = trained.usable(rows)
         embedding_ND = trained.embed(rows.filter(pa.array(usable_N)))
-        proba_NK = trained.proba_of(embedding_ND)
         # NaN and not null, because Arrow cannot read null fixed_size_lists back from Parquet.
         every_ND = np.full((len(rows), trained.width), np.nan, np.float32)
         every_ND[usable_N] = embedding_ND
         flat = pa.array(every_ND.ravel(), pa.float32())
-        # Row r of the output is row place[r] of the embedded ones; null where there is none.
-        place_N = pa.array(np.cumsum(usable_N) - 1, mask=~usable_N)
-        names = pa.array(trained.classes, pa.string()).take(pa.array(proba_NK.argmax(axis=1)))
-        likeliest_N = pa.array(proba_NK.max(axis=1), pa.float32())
-        made = {
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, trained.width),
-            "prediction": names.take(place_N),
-            "probability": likeliest_N.take(place_N),
-        }
-        yield at, pa.table({**{name: rows[name] for name in _said(raw)}, **made})
+        made = {"embedding": pa.FixedSizeListArray.from_arrays(flat, trained.width)}
+        made |= {key: pa.nulls(len(rows)) for key in ("prediction", "probability")}
+        if trained.predicts:
+            # Row r of the output is row place[r] of the embedded ones; null where there is none.
+            place_N = pa.array(np.cumsum(usable_N) - 1, mask=~usable_N)
+            proba_NK = trained.proba_of(embedding_ND)
+            names = pa.array(trained.classes, pa.string()).take(pa.array(proba_NK.argmax(axis=1)))
+            made["prediction"] = names.take(place_N)
+            made["probability"] = pa.array(proba_NK.max(axis=1), pa.float32()).take(place_N)
+        said = {name: rows[name] for name in _said(raw)}
+        yield at, pa.table({**said, **made}), int(usable_N.sum())
 
 
 def _progress(done: int, of: int) -> None:

@@ -120,9 +120,12 @@ def leaderboard_bars(
     bars: Sequence[Bar],
     title: str = "Does it beat the default and the floors?",
     metric: str = "test accuracy",
+    less_is_better: bool = False,
 ) -> Figure:
-    """One dot with its 95 % interval per contender: a bar from zero would hide the differences."""
-    known = sorted((bar for bar in bars if math.isfinite(bar.value)), key=lambda bar: bar.value)
+    """One dot with its 95 % interval per contender, the best on top: a bar from zero would hide the
+    differences."""
+    known = [bar for bar in bars if math.isfinite(bar.value)]
+    known.sort(key=lambda bar: bar.value, reverse=less_is_better)
     figure, axes = _figure(7.2, 1.0 + 0.36 * max(2, len(known)), title)
     hues = {"winner": BEST, "default": HUES[0]}
     for place, bar in enumerate(known):

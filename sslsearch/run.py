@@ -61,15 +61,15 @@ def overrides(args: argparse.Namespace) -> list[str]:
 
 def search(space: Space, folder: Path, address: str | None, source: Path | None = None) -> int:
     """Run the study in `folder`, telling the terminal; returns the exit code."""
+    from sslsearch.probe.metrics import as_score
     from sslsearch.search.outcome import finish, recall
     from sslsearch.search.study import Study
     from sslsearch.track.console import Console
     from sslsearch.train.checkpoint import no_room
 
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(
-        space.name, space.budget.trials, space.budget.minutes, metric=space.probe.judge_by
-    )
+    budget, metric = space.budget, as_score(space.probe.judge_by)
+    console = Console(space.name, budget.trials, budget.minutes, metric=metric)
     with console:
         try:
             study = Study(space, folder, Path.cwd(), console, source)

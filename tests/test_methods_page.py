@@ -34,6 +34,7 @@ def test_what_was_measured_can_be_measured_again() -> None:
         assert len(row["before"]) == len(row["after"]) == case.seeds >= 3
         assert case.lost is (sum(row["after"]) <= sum(row["before"])), methods.key(row)
         assert row.get("metric", "accuracy") == case.metric
+        assert row.get("note", "") == case.note
 
 
 def test_a_loss_is_shown_as_one() -> None:
@@ -43,3 +44,4 @@ def test_a_loss_is_shown_as_one() -> None:
     assert "*not better: -6.7 ± 3.3*" in text
     assert "- simclr on D: lr." in text
     assert "**+10.0 ± 0.0**" in methods_page.page([row | {"after": [0.6, 0.7, 0.8]}])
+    assert "**" not in methods_page.change(row | {"after": [0.6, 0.6, 0.8]})  # 4.3 errors is wanted

@@ -67,28 +67,12 @@ def prepare(
     raw, notes = gather(modality, {**data, "pool": None} if large else data, root, seed)
     classes = naturally(raw["label"].drop_null().to_pylist())
     label_N, group_N = numbered(raw["label"], classes), groups(raw)
+    parts = _parts(modality, raw, label_N, group_N, float(data.get("test", 0.3)), seed)
+    seen = _seen(modality, parts, data.get("labels", "all"), label_N, classes, seed)
 
-    judges, whole = bool(modality.validation_judges), bool(modality.whole(raw))
-    share = float(data.get("test", 0.3))
-    if modality.keeps_back:  # parts of all samples
-        train = test = np.arange(len(raw))
-        raw_train, raw_test = modality.kept_back(raw, share, seed)
-    else:
-        train, test, said = split(raw, label_N, group_N, share, seed, judges=judges)
-        notes += said
-        train = np.arange(len(raw)) if whole else train
-        raw_train, raw_test = raw.take(train), raw.take(test)
-    hidden_N = np.where(np.isin(train, test), -1, label_N[train])  # of parts of one whole: for good
-    held_N = judging(raw)[train] & judges
-    rule = data.get("labels", "all")
-    seen_N, role_N, said = _seen(rule, hidden_N, held_N & (hidden_N >= 0), classes, seed)
-    apart_N = held_N & bool(modality.validation_apart)
-    role_N = np.where(apart_N, APART, role_N)
-    notes += said + _class_notes(seen_N, hidden_N, len(test), classes)
-    notes += group_notes(group_N, train, test)
-
-    own = raw_train.filter(pa.array(raw_train["own"].to_numpy() & ~apart_N))
-    state = modality.fit(own if len(own) else raw_train, [raw_test])
+    own_N = parts.raw_train["own"].to_numpy() & ~seen.apart_N
+    own = parts.raw_train.filter(pa.array(own_N)) if own_N.any() else parts.raw_train
+    state = modality.fit(own, [parts.raw_test])
     spec = modality.spec(state)
 
     def table(part: pa.Table, rows: np.ndarray, label: np.ndarray, role: np.ndarray) -> pa.Table:
@@ -97,42 +81,92 @@ def prepare(
         tensors = modality.seal(modality.preprocess(part, state), hidden_N)
         return table_of(tensors, part, spec, classes, label, role, group)
 
-    learnt = table(raw_train, train, seen_N, role_N)
-    said = modality.describe(pa.concat_tables([raw_train, raw_test]), state)
+    learnt = table(parts.raw_train, parts.train, seen.label_N, seen.role_N)
+    said = modality.describe(pa.concat_tables([parts.raw_train, parts.raw_test]), state)
     again: set[bytes] = set()
     if large and folder:
-        conversion = Conversion(large, columns_of(data), modality, state, learnt, raw_test)
+        conversion = Conversion(large, columns_of(data), modality, state, learnt, parts.raw_test)
         learnt, more, again = conversion.into(folder)
         said += more
-    notes += ([] if whole else _duplicate_notes(raw_train, raw_test, again)) + said
+    if not modality.whole(raw):
+        said = _duplicate_notes(parts.raw_train, parts.raw_test, again) + said
+    notes += parts.notes + seen.notes + group_notes(group_N, parts.train, parts.test) + said
+    tests = np.full(len(parts.test), "test")
     return Prepared(
         train=learnt,
-        test=table(raw_test, test, label_N[test], np.full(len(test), "test")),
+        test=table(parts.raw_test, parts.test, label_N[parts.test], tests),
         spec=spec,
         classes=classes,
         preprocess=state,
         notes=notes,
-        summary=_summary(seen_N, len(learnt) - int(apart_N.sum()), len(test), classes, spec),
+        summary=_summary(seen, len(learnt), len(parts.test), classes, spec),
     )
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Which rows are learnt from and which are the test, and what there is of them."""
+
+    train: np.ndarray
+    test: np.ndarray
+    raw_train: pa.Table
+    raw_test: pa.Table
+    notes: list[str]
+
+
+def _parts(
+    modality: Any,
+    raw: pa.Table,
+    label_N: np.ndarray,
+    group_N: np.ndarray | None,
+    share: float,
+    seed: int,
+) -> Parts:
+    everything = np.arange(len(raw))
+    if modality.keeps_back:  # parts of all samples
+        raw_train, raw_test = modality.kept_back(raw, share, seed)
+        return Parts(everything, everything, raw_train, raw_test, [])
+    judges = bool(modality.validation_judges)
+    train, test, notes = split(raw, label_N, group_N, share, seed, judges=judges)
+    if modality.whole(raw):  # the test is a part of what is learnt from
+        train = everything
+    return Parts(train, test, raw.take(train), raw.take(test), notes)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of the training rows the labels that may be seen (-1 = not), the roles, and which rows judge
+    and are not even pretrained on."""
+
+    label_N: np.ndarray
+    role_N: np.ndarray
+    apart_N: np.ndarray
+    notes: list[str]
+
+
 def _seen(
+    modality: Any,
+    parts: Parts,
     rule: str | int | float,
-    hidden_N: np.ndarray,
-    judging_N: np.ndarray,
+    label_N: np.ndarray,
     classes: Sequence[str],
     seed: int,
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The labels that may be seen, -1 = not: the only place where they come into view; and roles.
+) -> Seen:
+    """The only place where labels come into view.
 
     Rows that judge show all their labels, for no probe is fitted on them.
     """
+    hidden_N = np.where(np.isin(parts.train, parts.test), -1, label_N[parts.train])
+    held_N = judging(parts.raw_train) & bool(modality.validation_judges)
+    judging_N = held_N & (hidden_N >= 0)
     open_N = np.where(judging_N, -1, hidden_N)
     drawn, notes = draw(rule, open_N, classes, np.random.default_rng([seed, 1]))
     seen_N = np.where(judging_N, hidden_N, -1)
     seen_N[drawn] = hidden_N[drawn]
     role_N = np.where(seen_N < 0, "pool", np.where(judging_N, JUDGES, "probe-train"))
-    return seen_N, role_N, notes
+    apart_N = held_N & bool(modality.validation_apart)
+    notes += _class_notes(seen_N, hidden_N, len(parts.test), classes)
+    return Seen(seen_N, np.where(apart_N, APART, role_N), apart_N, notes)
 
 
 def _duplicate_notes(raw_train: pa.Table, raw_test: pa.Table, again: set[bytes]) -> list[str]:
@@ -161,10 +195,11 @@ def _class_notes(
 
 
 def _summary(
-    seen_N: np.ndarray, pool: int, test: int, classes: Sequence[str], spec: InputSpec
+    seen: Seen, rows: int, test: int, classes: Sequence[str], spec: InputSpec
 ) -> dict[str, Any]:
+    seen_N = seen.label_N
     return {
-        "pool": pool,
+        "pool": rows - int(seen.apart_N.sum()),
         "labelled": int((seen_N >= 0).sum()),
         "test": test,
         "classes": len(classes),

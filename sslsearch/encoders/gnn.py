@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sslsearch.encoders.message_passing import Act, Depth, Gnn, Norm, Pool, Width
-from sslsearch.encoders.sparse import SparseLinear
+from sslsearch.encoders.sparse import SparseLinear, by_target
 from sslsearch.graph import Graph
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import InputSpec
@@ -58,7 +58,8 @@ class Gcn(Gnn):
 
         # once for all layers
         edge_2E, weight_E = gcn_norm(graph.edge_2E, graph.weights, len(graph.graph_V))
-        return edge_2E, weight_E
+        matrix = by_target(edge_2E, weight_E, len(graph.graph_V))
+        return (edge_2E, weight_E) if matrix is None else (matrix,)
 
 
 @register(

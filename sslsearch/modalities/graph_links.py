@@ -13,12 +13,13 @@ Shapes: V = nodes, E = directed edges, P = unordered pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from sslsearch.modalities.graph_raw import NODE, Net, node_column, of_nodes, simple
+from sslsearch.modalities.graph_raw import NODE, node_column, of_nodes, simple
 
 COLUMNS = ASK, THERE = "ask", "there"
 FEWEST = 20  # edges of which a share can be kept back
@@ -42,8 +43,7 @@ def keep_back(raw: pa.Table, share: float, both_ways: bool, seed: int) -> tuple[
     hidden_P = rng.permutation(key_P)[: tests + judges]
     absent_P = absent(key_P, nodes, tests + judges, rng)
     seen_E = ~np.isin(key_E, hidden_P)
-    edge_2E = net.edge_2E[:, seen_E]
-    column = node_column(Net(net.x_VF, edge_2E, net.first_G, net.edges_G), places)
+    column = node_column(replace(net, edge_2E=net.edge_2E[:, seen_E]), places)
     raw = raw.set_column(raw.column_names.index(NODE), NODE, column)
     sides = (slice(tests, None), slice(tests))  # those that judge, those of the test
     judging, test = (_asking(raw, nodes, hidden_P[side], absent_P[side]) for side in sides)

@@ -88,6 +88,8 @@ def cut(raw: pa.Table, rule: Windows, *, split: bool) -> pa.Table:
         begins.append(begin_W)
         periods.append(period_W)
     begin_W, period_W = np.concatenate(begins), np.concatenate(periods)
+    if split and given is None:
+        _refuse_empty(period_W, rule)
     made = Ragged(
         np.concatenate(parts), np.full(len(rows), rule.length, np.int64), ragged.channels
     ).to_table("data.window")
@@ -134,15 +136,18 @@ def _in_periods(begin_W: np.ndarray, rule: Windows, steps: int) -> tuple[np.ndar
     period_W = np.searchsorted(borders, first_W, side="right") - 1
     inside_W = end_W <= borders[np.minimum(period_W + 1, len(SPLITS))]
     inside_W &= period_W < len(SPLITS)
-    for number, word in enumerate(SPLITS):
-        asked = borders[number + 1] > borders[number]
-        if asked and not (inside_W & (period_W == number)).any():
-            raise ValueError(
-                f"data.periods: the period of {word} has {borders[number + 1] - borders[number]} "
-                f"steps, in which no window of {rule.length} ends {rule.horizon} steps long; write "
-                "a longer period or a shorter data.window"
-            )
     return begin_W[inside_W], period_W[inside_W]
+
+
+def _refuse_empty(period_W: np.ndarray, rule: Windows) -> None:
+    """Every period that is asked for has a window of some series."""
+    for number, word in enumerate(SPLITS):
+        if rule.periods[number] and not (period_W == number).any():
+            raise ValueError(
+                f"data.periods: in the period of {word} ({rule.periods[number]:g}) no window of "
+                f"{rule.length} steps ends {rule.horizon} steps long; write a longer period or a "
+                "shorter data.window"
+            )
 
 
 def _fresh(row_W: np.ndarray, period_W: np.ndarray, rule: Windows) -> np.ndarray:

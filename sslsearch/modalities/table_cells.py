@@ -30,6 +30,7 @@ def cells_of(
     table: pa.Table, columns: Mapping[str, Any], where: str, unlabelled: bool = False
 ) -> pa.Table:
     """A table as read -> raw. `columns` maps the common roles, and kinds to columns they hold."""
+    table = named(table, where)
     roles = common_roles(table.column_names, columns, where, unlabelled)
     said = _said(table.column_names, columns, where, unlabelled)
     taken = {*roles.values(), *(name for name, kind in said.items() if kind == "ignore")}
@@ -47,6 +48,19 @@ def cells_of(
     metadata = {**types, "kinds": json.dumps(told)}  # what a second pool must have too
     raw = pa.table({"cells": struct}, metadata=metadata)
     return with_roles(raw, table, roles).replace_schema_metadata(raw.schema.metadata)
+
+
+def named(table: pa.Table, where: str) -> pa.Table:
+    """Without spaces around the columns' names; one without a name is called by its place.
+
+    Raises:
+        ValueError: two columns have one name.
+    """
+    names = [name.strip() or f"column {n}" for n, name in enumerate(table.column_names, 1)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where}: {names.count(twice)} columns are named {twice!r}")
+    return table.rename_columns(names)
 
 
 def kinds_of(raw: pa.Table) -> dict[str, str]:
@@ -133,7 +147,8 @@ def _said(
 def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
     """float64, bool, string or timestamp; NaN, empty text and `?` as null.
 
-    A time of day and a duration become numbers, in hours.
+    A time of day and a duration become numbers, in hours; a moment is what the clocks of its own
+    time zone show.
     """
     array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     if isinstance(array, pa.ChunkedArray):
@@ -147,6 +162,8 @@ def _plain(values: pa.ChunkedArray, name: str, where: str) -> pa.Array:
         text = pc.utf8_trim_whitespace(pc.cast(array, pa.string()))
         return pc.if_else(pc.is_in(text, pa.array(UNKNOWN)), pa.scalar(None, pa.string()), text)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            array = pc.local_timestamp(array)
         return pc.cast(array, MOMENT, safe=False)
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _finite(pc.cast(array, pa.float64(), safe=False), name, where)

@@ -20,12 +20,10 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_table(scheme: str, rest: str, root: Path) -> pa.Table:
-    """The whole table, its columns as the source has them, spaces around their names taken off.
-
-    One without a name is called by its place: `column 1`.
+    """The whole table, its columns as the source has them.
 
     Raises:
-        ValueError: the file is not what `scheme` says, or two columns have one name.
+        ValueError: the file is not what `scheme` says.
     """
     if scheme == "sklearn":
         return read_sklearn(rest)
@@ -35,11 +33,7 @@ def read_table(scheme: str, rest: str, root: Path) -> pa.Table:
         table: pa.Table = read(path)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{scheme}:{rest}: {error}") from error
-    names = [name.strip() or f"column {n}" for n, name in enumerate(table.column_names, 1)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{scheme}:{rest}: {names.count(twice)} columns are named {twice!r}")
-    return table.rename_columns(names)
+    return table
 
 
 def _read_csv(path: Path) -> pa.Table:

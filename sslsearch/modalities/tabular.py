@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from sslsearch import plots
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import place
-from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, present
+from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, named, present
 from sslsearch.modalities.table_files import SCHEMES, read_table
 from sslsearch.modalities.table_made import made_up
 from sslsearch.modalities.table_odd import maybe_codes, odd_columns
@@ -30,7 +30,7 @@ from sslsearch.modalities.table_tensors import category, fit_categories, fit_num
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
-SHOWN = 6  # names of columns in a note
+SHOWN = 12  # names of columns in a note
 
 
 @register("modality", name="tabular", gives={"columns"})
@@ -81,13 +81,21 @@ class Tabular(Modality):
         return cells_of(table, columns, where, unlabelled)
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
-        """A pandas DataFrame, or a mapping of column names to values."""
+        """A pandas DataFrame, a mapping of column names to values, or a list of such, row by row.
+
+        Raises:
+            ValueError: a column that training had is not there, or holds something else.
+        """
+        if isinstance(arrays, list) and all(isinstance(row, Mapping) for row in arrays):
+            names = dict.fromkeys(name for row in arrays for name in row)
+            arrays = {name: [row.get(name) for row in arrays] for name in names}
         if isinstance(arrays, Mapping):
-            table = pa.table(dict(arrays))
+            table = pa.table({n: pa.array(v, from_pandas=True) for n, v in arrays.items()})
         elif hasattr(arrays, "columns"):
             table = pa.Table.from_pandas(arrays, preserve_index=False)
         else:
             return super().from_arrays(arrays, state)
+        table = named(table, "these rows")
         said: dict[str, list[str]] = {}
         for name, kind in state["kinds"].items():
             said.setdefault(kind, []).append(name)

@@ -82,15 +82,9 @@ class TimeSeries(Modality):
             Field(description="train, validation and test in time; null = [0.7, 0.1, 0.2]"),
         ] = None,
     ) -> None:
-        self.rules: dict[str, Any] = {
-            "normalise": normalise,
-            "unequal": unequal,
-            "missing": missing,
-            "window": window,
-            "stride": stride,
-            "horizon": horizon,
-            "periods": periods,
-        }
+        cuts = {"window": window, "stride": stride, "horizon": horizon, "periods": periods}
+        shape = {"normalise": normalise, "unequal": unequal, "missing": missing}
+        self.rules: dict[str, Any] = shape | cuts
         self.windows = _windows(window, stride, horizon, periods)
         # later than what is learnt from: it judges, and is no part of the pool either
         self.validation_judges = self.validation_apart = self.windows is not None

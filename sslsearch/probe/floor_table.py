@@ -91,15 +91,17 @@ def _predictions(
 ) -> FloorFeatures:
     """Test rows by a model of all labels; training rows by models that were fitted on the others.
 
-    A class of one label cannot be left out: then only the test rows are scored.
+    A row that is alone in its class is predicted by models that do not know the class, and so is
+    wrong, as in a probe's own leave-one-out. Where all are alone, only the test rows are scored.
     """
     labels = train.labels_N[train.labelled].numpy()
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"all {len(labels)} labels are of one class: there is nothing to predict")
     test = predict(x, y, new)
-    folds = min(FOLDS, int(np.bincount(y).min()))
-    if folds < 2:
+    counts = np.bincount(y)
+    folds = min(FOLDS, *counts[counts > 1], len(y)) if (counts > 1).any() else 0
+    if not folds:
         none = np.zeros((len(y), len(classes)))
         return FloorFeatures(_rows(none), _rows(test), sees_labels=True, predicts=True)
     left_out = np.zeros((len(y), len(classes)))
@@ -117,13 +119,13 @@ def _folds(train: Samples, y: NDArray[np.int64], folds: int, seed: int) -> list[
     """Stratified; with groups, none is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    if train.groups_N is None:
-        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y))
-    groups = train.groups_N[train.labelled].numpy()
-    folds = min(folds, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # classes smaller than the number of folds are fine here
         warnings.simplefilter("ignore", UserWarning)
+        if train.groups_N is None:
+            return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y))
+        groups = train.groups_N[train.labelled].numpy()
+        folds = min(folds, len(np.unique(groups)))
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         return list(splitter.split(y, y, groups))
 
 

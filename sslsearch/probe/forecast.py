@@ -23,12 +23,17 @@ LOOKED_AT = 64  # samples of which that is asked
 
 
 @register(
-    "probe", "forecast", gives=["forecast", "numbers"], paper="Yue et al. 2022, arXiv:2106.10466"
+    "probe",
+    "forecast",
+    modality="timeseries",
+    gives=["forecast", "numbers"],
+    paper="Yue et al. 2022, arXiv:2106.10466",
 )
 class Forecast(Numbers):
     """A ridge says the last steps of a sample (the horizon) from what the encoder sees before them.
 
-    Errors are those of all channels in the units that the encoder is given (`data.normalise`).
+    read: the last token, the pooled vector, both, or all tokens laid flat (Nie et al. 2023,
+    PatchTST, arXiv:2211.14730). Errors are those of all channels in the units of `data.normalise`.
     anchor "last": the ridge says how far each step lies from the last one seen (Zeng et al. 2022,
     NLinear, arXiv:2205.13504); the errors are the same numbers.
     """
@@ -39,7 +44,7 @@ class Forecast(Numbers):
         self,
         *,
         horizon: Annotated[Count, Unit("steps")] = 96,
-        read: Literal["last", "pooled", "both"] = "last",
+        read: Literal["last", "pooled", "both", "all"] = "last",
         anchor: Literal["none", "last"] = "none",
         alpha_low: Penalty = 1e-1,
         alpha_high: Penalty = 1e6,
@@ -95,6 +100,8 @@ class Forecast(Numbers):
     def read(self, encoded: Encoded) -> torch.Tensor:
         if self.reads == "pooled":
             return encoded.pooled_BD
+        if self.reads == "all":
+            return encoded.tokens_BND.flatten(1)
         place_N = torch.arange(encoded.valid_BN.shape[1], device=encoded.valid_BN.device)
         last_B = torch.where(encoded.valid_BN, place_N, 0).amax(1)
         last_BD = encoded.tokens_BND[torch.arange(len(last_B), device=last_B.device), last_B]

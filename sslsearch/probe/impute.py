@@ -26,7 +26,13 @@ from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, Encoded, InputSpec
 
 
-@register("probe", "impute", gives=["impute", "numbers"], paper="Wu et al. 2023, arXiv:2210.02186")
+@register(
+    "probe",
+    "impute",
+    modality="timeseries",
+    gives=["impute", "numbers"],
+    paper="Wu et al. 2023, arXiv:2210.02186",
+)
 class Impute(Numbers):
     """A ridge says hidden steps from the encoder's tokens at their places.
 
@@ -66,7 +72,8 @@ class Impute(Numbers):
         T = batch.x.shape[2]
         count = self._count(T)
         masks = [drawn(self.seed, int(i), T, count, self.span) for i in batch.index]
-        return torch.from_numpy(np.stack(masks)).to(batch.x.device)
+        hidden_BT = torch.from_numpy(np.array(masks, bool).reshape(len(batch), T))
+        return hidden_BT.to(batch.x.device)
 
     def asked(self, x_BCT: torch.Tensor, batch: Batch) -> torch.Tensor:
         return x_BCT.masked_fill(~self.hidden(batch)[:, None], torch.nan)

@@ -36,7 +36,8 @@ from sslsearch.registry import Count, Positive, Unit, register
 from sslsearch.values import Scores
 
 FloatArray = NDArray[np.float64]
-VERSION = 1  # raised whenever the same features and settings would score differently
+VERSION = 2  # raised whenever the same features and settings would score differently
+TINY = 1e-12  # of a deviation
 
 Head = Literal["auto", "logistic", "ridge"]
 Folds = Annotated[int, Field(ge=2), Unit("folds")]
@@ -120,23 +121,31 @@ class Linear(Probe):
         )
 
     def chosen(self, features_ND: Rows, labels_N: Rows, held_MD: Rows, held_M: Rows) -> FittedProbe:
-        """Logistic regression at the C of the most hits on the held rows; of equals the least
-        log-loss decides. Wide features: as `final`."""
-        features, classes, code_N = as_task(features_ND, labels_N)
-        if self.head == "ridge" or (self.head == "auto" and features.shape[1] > self.wide):
+        """Logistic regression at the C and the scale of the most hits on the held rows; of equals
+        the least log-loss decides, however wide features are.
+
+        Features are scaled each by its own deviation, or all by one: where most are rare, as words
+        are, few labels say little of a single deviation.
+        """
+        if self.head == "ridge":
             return self.final(features_ND, labels_N)
+        features, classes, code_N = as_task(features_ND, labels_N)
         mean_D, gain_D = standardisation(features)
+        together = 1 / max(float((features - mean_D).std()), TINY)
+        scales = {"feature": gain_D, "together": np.full_like(gain_D, together)}
         tried = [
             FittedLinear(
                 classes=[int(c) for c in classes],
                 mean=mean_D.tolist(),
-                gain=gain_D.tolist(),
+                gain=scale_D.tolist(),
                 coef=fit.coef_DK.tolist(),
                 bias=fit.bias_K.tolist(),
                 settings=self._settings(features, len(classes))
-                | {"head": "logistic", "C": fit.c, "chosen_on": len(as_labels(held_M))},
+                | {"head": "logistic", "C": fit.c, "scale": scale}
+                | {"chosen_on": len(as_labels(held_M))},
             )
-            for fit in logistic_path((features - mean_D) * gain_D, code_N)
+            for scale, scale_D in scales.items()
+            for fit in logistic_path((features - mean_D) * scale_D, code_N)
         ]
         seen = [fitted.score(held_MD, held_M).values for fitted in tried]
         best = max(range(len(tried)), key=lambda i: (seen[i]["accuracy"], -seen[i]["log_loss"]))

@@ -32,7 +32,13 @@ VERSION = 1  # raised whenever the same features and settings would score differ
 Score = Literal["dot", "cosine", "hadamard"]
 
 
-@register("probe", "link", gives=["links", "pooled"], paper="Kipf & Welling 2016, arXiv:1611.07308")
+@register(
+    "probe",
+    "link",
+    modality="graph",
+    gives=["links", "pooled"],
+    paper="Kipf & Welling 2016, arXiv:1611.07308",
+)
 class Link(Probe):
     """Area under the ROC curve and average precision of hidden edges among pairs without one."""
 
@@ -149,8 +155,8 @@ def scores_of(score_P: FloatArray, there_P: NDArray[np.bool_], settings: dict[st
     seen = {metric: mean_interval(share) for metric, share in share_E.items()}
     return Scores(
         values={metric: mean for metric, (mean, _, _) in seen.items()},
-        low={metric: low for metric, (_, low, _) in seen.items()},
-        high={metric: high for metric, (_, _, high) in seen.items()},
+        low={metric: max(low, 0.0) for metric, (_, low, _) in seen.items()},
+        high={metric: min(high, 1.0) for metric, (_, _, high) in seen.items()},
         settings=settings,
     )
 

@@ -24,6 +24,11 @@ def sign(metric: str) -> int:
     return -1 if metric in LOSSES else 1
 
 
+def as_score(metric: str) -> str:
+    """What a score by this metric is called: `r2`, or `-mse` of a loss, for more is better."""
+    return metric if sign(metric) > 0 else f"-{metric}"
+
+
 def judge(
     proba_NK: FloatArray,
     code_N: NDArray[np.int64],

@@ -88,7 +88,7 @@ class Numbers(Probe):
     def truth(self, samples: Samples, index_N: torch.Tensor, train: Samples) -> torch.Tensor:
         """y_NCS: the values asked for; NaN also where a value is not known."""
         parts = []
-        for index_B in index_N.tensor_split(-(-len(index_N) // CHUNK)):
+        for index_B in index_N.tensor_split(max(1, -(-len(index_N) // CHUNK))):
             batch = samples.batch(index_B, "cpu")
             parts.append(self.asked(batch.x.masked_fill(~batch.valid[:, None], torch.nan), batch))
         return torch.cat(parts)

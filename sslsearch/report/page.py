@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from sslsearch import plots
+from sslsearch.probe.metrics import as_score, sign
 from sslsearch.report import study as files
 from sslsearch.report.study import StudyFiles
 
@@ -43,7 +44,7 @@ def render(study: StudyFiles) -> str:
         environment.filters[show.__name__] = show
     environment.tests["known"] = lambda value: math.isfinite(files.number(value))
     result = study.result
-    metric = str(result.get("judge_by") or result.get("metric") or "score")
+    metric = as_score(str(result.get("judge_by") or result.get("metric") or "score"))
     return environment.get_template(TEMPLATE).render(
         name=study.folder.resolve().name,
         answer=answer(study),
@@ -52,6 +53,7 @@ def render(study: StudyFiles) -> str:
         result=result,
         study=study,
         contenders=files.contenders(study),
+        less_is_better=_less(study),
         augments=files.effects(study, "augment"),
         pretexts=files.effects(study, "pretext"),
         encoders=files.effects(study, "encoder"),
@@ -86,7 +88,7 @@ def pictures(study: StudyFiles, metric: str) -> dict[str, Markup]:
     bars = files.contenders(study)
     drawn: dict[str, Markup] = {}
     if bars:
-        drawn["bars"] = svg(plots.leaderboard_bars(bars, title="", metric=_test_metric(study)))
+        drawn["bars"] = svg(plots.leaderboard_bars(bars, "", _test_metric(study), _less(study)))
     if scores:
         drawn["curves"] = svg(plots.curves(scores, floors, title="", metric=metric))
     for objective, points in files.fronts(study).items():
@@ -131,6 +133,11 @@ def took(value: Any) -> str:
     if not math.isfinite(seconds):
         return "–"
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _less(study: StudyFiles) -> bool:
+    """Is the test metric a loss?"""
+    return sign(_test_metric(study).removeprefix("test ")) < 0
 
 
 def _test_metric(study: StudyFiles) -> str:

@@ -31,7 +31,7 @@ MOST_LOSSES = 5  # slots that a trial may lose without coming a rung further
 MOST_UNPLACED = 6  # slots in a row that may find no place in an otherwise idle study
 BEST = 6  # trials from which the pace of a full-length run is reckoned
 FIRST_GUESS = 0.35  # of the minutes go to confirmation, until a trial has been timed
-QUIET_SECONDS = 20.0  # without a report, before it is said what is waited for; then twice as long
+QUIET_SECONDS = 20.0  # without a report, at least, before it is said what is waited for
 LARGEST_SHARE = 0.5  # of the minutes that confirmation may claim; past that it runs fewer seeds
 
 
@@ -75,6 +75,7 @@ class Conductor(Searcher):  # type: ignore[misc]
         self._phase = ""
         self._over = self._works = False
         self._heard, self._patience = time.monotonic(), QUIET_SECONDS
+        self._usual: float | None = None  # the longest time between two reports so far
         self._losses: Counter[str] = Counter()  # by trial: slots lost since its last rung
         self._unplaced = 0  # slots in a row that found no place
         self._held = sum(sum(row.stages.values()) for row in record.rows())
@@ -195,7 +196,7 @@ class Conductor(Searcher):  # type: ignore[misc]
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         name = self.live[trial_id]
         report = self._with_wait(trial_id, mailbag.unpack(result))
-        self._heard, self._patience = time.monotonic(), QUIET_SECONDS
+        self._hear()
         self.slots.answered(trial_id)
         if self.record.report(name, report):
             row = self.record.row(name)
@@ -206,6 +207,13 @@ class Conductor(Searcher):  # type: ignore[misc]
             began = time.monotonic()
             self.listener.reported(row, report)
             self.logged[trial_id] = time.monotonic() - began
+
+    def _hear(self) -> None:
+        """A report has come; the next is missed once it takes twice as long as any before (the
+        first does not count: it waits for a slot to start)."""
+        now = time.monotonic()
+        self._usual = 0.0 if self._usual is None else max(self._usual, now - self._heard)
+        self._heard, self._patience = now, max(QUIET_SECONDS, 2 * self._usual)
 
     def _with_wait(self, trial_id: str, report: Report) -> Report:
         """The report with what none of its stages explains: start-up, messages, Tune, the log."""

@@ -50,17 +50,19 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
     """Every batch size of the space must fit the pool, or a trial would fail on it later.
 
     Raises:
-        ValueError: with the largest that fits.
+        ValueError: with those that fit.
     """
-    sizes = [space.default()["optim"]["batch_size"]]
+    sizes = {space.default()["optim"]["batch_size"]}
     for question in space.questions():
         if question.name == "optim.batch_size":
-            sizes += question.options or (question.high,)
+            sizes |= set(question.options or (question.high,))
     pool = len(train.pool)
     if train.batch_size(max(sizes)) > pool:
+        fitting = " | ".join(str(size) for size in sorted(sizes) if size <= pool)
+        cure = f"; as in --set 'optim.batch_size={fitting}'" if fitting else ""
         raise ValueError(
             f"optim.batch_size {max(sizes)} exceeds the pool of {pool} samples; "
-            f"write at most {pool}"
+            f"write at most {pool}{cure}"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sslsearch.probe.base import build as build_probe
+from sslsearch.probe.metrics import as_score, sign
 from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
 from sslsearch.search.board import front, line_of
@@ -65,6 +66,7 @@ def describe(study: Study, answer: Answer) -> dict[str, Any]:
         "recipe": {section: _recipe(verdict.chosen)[section] for section in SHOWN},
         "metric": study.space.goal.metric,
         "judge_by": study.space.probe.judge_by,
+        "validation_judges": bool(study.train.judges_N.any()),
         "winner": _figures(verdict.winner),
         "default": _figures(verdict.default),
         "finalists": {c.name: _figures(c) for c in answer.confirmed if c.kind == "finalist"},
@@ -193,7 +195,7 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
     winner, default = result["winner"], result["default"]
     same = winner["name"] == default["name"]
     shown = [(default, "default")] if same else [(winner, "winner"), (default, "default")]
-    floors = sorted(result["floors"].values(), key=lambda floor: -floor["test"])
+    contest = [*shown, *((floor, "floor") for floor in _best_first(result))]
     rows = [
         Row(
             name=label(one, kind),
@@ -206,12 +208,12 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
             test_high=one["test_high"],
             seeds=one["seeds"],
         )
-        for one, kind in [*shown, *((floor, "floor") for floor in floors)]
+        for one, kind in contest
     ]
     return Summary(
         title=result["name"],
         verdict=result["verdict"],
-        metric=f"{result['judge_by']} (cross-validated)",
+        metric=f"{as_score(result['judge_by'])} ({_judged(result)})",
         test_metric=test_metric(result),
         recipe_text=Recipe(result["recipe"]).to_yaml(),
         rows=rows,
@@ -225,9 +227,19 @@ def summarise(result: dict[str, Any], folder: Path) -> Summary:
             "leaderboard": str(folder / "leaderboard.csv"),
             "report": str(folder / "report.html"),
         },
-        commands=["mlflow ui"],
+        commands=[] if result["recipe"]["track"]["mlflow"] == "none" else ["mlflow ui"],
         seconds=result["seconds"],
     )
+
+
+def _best_first(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The floors by their test figures."""
+    better = sign(result["metric"].removeprefix("probe/"))
+    return sorted(result["floors"].values(), key=lambda floor: -better * floor["test"])
+
+
+def _judged(result: dict[str, Any]) -> str:
+    return "validation" if result.get("validation_judges") else "cross-validated"
 
 
 def remarks(result: dict[str, Any]) -> list[str]:
@@ -260,6 +272,6 @@ def _weighed(result: dict[str, Any]) -> list[str]:
     said = [f"{len(front)} trials are beaten by no other in all objectives; see front/."]
     for one in front[:SHOWN_OF_FRONT]:
         others = ", ".join(f"{name} {value:,.6g}" for name, value in one.items() if "/" in name)
-        score = f"{result['judge_by']} {one['score']:.3f}"
+        score = f"{as_score(result['judge_by'])} {one['score']:.3f}"
         said.append(f"  {one['id']} {one['pretext']}, {one['encoder']}: {score}, {others}")
     return said

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sslsearch.plots import Bar, Point
+from sslsearch.probe.metrics import as_score, sign
 from sslsearch.search.board import front, line_of
 from sslsearch.search.study import Study
 from sslsearch.track import pictures
@@ -25,12 +26,13 @@ def draw(study: Study, chosen: Recipe, result: dict[str, Any]) -> list[Path]:
     families = {row.name: row.recipe.family for row in rows}
     floors = {name: floor["score"] for name, floor in result["floors"].items()}
     known = {name: score for name, score in floors.items() if math.isfinite(score)}
-    folder, judge = study.folder, result["judge_by"]
+    folder, judge = study.folder, as_score(result["judge_by"])
+    less = sign(str(result["metric"]).removeprefix("probe/")) < 0
     made = [
         draw_views(study, chosen),
         pictures.curves(reports, families, folder / "curves.png", floors=known, metric=judge),
         pictures.loss_curve(reports, families, folder / "loss.png"),
-        pictures.leaderboard_bars(bars(result), folder / "result.png", test_metric(result)),
+        pictures.leaderboard_bars(bars(result), folder / "result.png", test_metric(result), less),
     ]
     return made + [draw_front(study, metric) for metric, _ in study.space.goal.others]
 
@@ -45,7 +47,7 @@ def draw_front(study: Study, metric: str) -> Path:
         for line in lines
     ]
     path = study.folder / f"front-{metric.replace('/', '-')}.png"
-    return pictures.front(points, path, metric, study.space.probe.judge_by)
+    return pictures.front(points, path, metric, as_score(study.space.probe.judge_by))
 
 
 def bars(result: dict[str, Any]) -> list[Bar]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sslsearch.space.answers import Answers
+from sslsearch.space.shipped import RECIPES
 from sslsearch.space.space import Space, load
 from sslsearch.values import Recipe
 
-FOLDER = Path(__file__).parents[2] / "search_spaces" / "recipes"
 
-
-def literature(space: Space, folder: Path = FOLDER) -> list[Recipe]:
+def literature(space: Space, folder: Path = RECIPES) -> list[Recipe]:
     """Each published recipe of the space's modality, as near as the space allows; no doubles."""
     found: dict[str, Recipe] = {}
     for path in sorted(folder.glob("*.yaml")):

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from sslsearch.space.errors import Faults, SpaceError, mark
+from sslsearch.space.shipped import names
 
 TEXT = "tag:yaml.org,2002:str"
 EMPTY = "null"  # how a value that was left out is written
@@ -42,6 +43,8 @@ def read(path: Path) -> str:
     """The file's text; SpaceError when there is none."""
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SpaceError(f"{path}: there is no such file; shipped: {', '.join(names())}") from error
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

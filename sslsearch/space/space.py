@@ -31,6 +31,7 @@ from sslsearch.space.sections import (
     Search,
     Track,
 )
+from sslsearch.space.shipped import found
 from sslsearch.space.source import compose, entries, read, to_text, with_name
 from sslsearch.values import Recipe
 
@@ -175,8 +176,12 @@ class _Record:
 
 
 def load(path: str | Path, sets: Sequence[str] = ()) -> Space:
-    """Read a space; `sets` are overrides `PATH=VALUE`. SpaceError lists all that is wrong."""
-    return parse(read(Path(path)), str(path), sets)
+    """Read a space; `sets` are overrides `PATH=VALUE`. SpaceError lists all that is wrong.
+
+    Where there is no such file, the space that comes with sslsearch under that name.
+    """
+    path = found(Path(path))
+    return parse(read(path), str(path), sets)
 
 
 def parse(text: str, file: str = "space.yaml", sets: Sequence[str] = ()) -> Space:

@@ -82,9 +82,12 @@ def loss_curve(
     return save(plots.loss_curve(trials), path)
 
 
-def leaderboard_bars(bars: Sequence[Bar], path: Path, metric: str = "test accuracy") -> Path:
+def leaderboard_bars(
+    bars: Sequence[Bar], path: Path, metric: str = "test accuracy", less_is_better: bool = False
+) -> Path:
     """The picture of the result: winner, default and floors with their intervals."""
-    return save(plots.leaderboard_bars(bars, metric=metric), path)
+    figure = plots.leaderboard_bars(bars, metric=metric, less_is_better=less_is_better)
+    return save(figure, path)
 
 
 def front(points: Sequence[Point], path: Path, x: str, metric: str = "score") -> Path:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sslsearch import registry
+from sslsearch.probe.metrics import as_score
 from sslsearch.values import Recipe
 
 
 def card(recipe: Recipe, about: Mapping[str, Any]) -> str:
     """Markdown. `about` is what probe.json holds."""
     scores, spec = about["scores"], about["spec"]
-    sizes = ", ".join(f"{key} {value}" for key, value in spec["sizes"].items())
-    classes = ", ".join(about["classes"][:12]) + (", …" if len(about["classes"]) > 12 else "")
     verdict = f"\n{scores['verdict']}\n" if scores.get("verdict") else ""
     return f"""# {recipe["name"]}: a self-supervised encoder
 
 Trained by sslsearch {about["sslsearch"]} without labels
-on {recipe["data"]["source"]} ({spec["modality"]}; {sizes});
-judged by a {recipe["probe"]["name"]} probe of {len(about["classes"])} classes ({classes}).
+on {recipe["data"]["source"]} ({spec["modality"]}; {_sizes(spec)});
+judged by a {recipe["probe"]["name"]} probe{_classes(about["classes"])}.
 
 ## Recipe `{about["recipe_hash"]}`
 
@@ -37,8 +37,7 @@ judged by a {recipe["probe"]["name"]} probe of {len(about["classes"])} classes (
 import sslsearch
 trained = sslsearch.load("this/folder")                    # needs no cluster
 raw = trained.read("parquet:my.parquet"{_columns(recipe)})  # or arrays
-embeddings = trained.embed(raw)                            # (samples, features) float32
-names = trained.predict(raw)                               # the probe's classes
+{_asked(about)}
 ```
 
 A whole file, from the command line:
@@ -52,6 +51,23 @@ python -m sslsearch.embed this/folder parquet:my.parquet --to embeddings.parquet
 The weights were learnt from {recipe["data"]["source"]}, whose licence sslsearch does not know: what
 that licence says of derived works applies to them.
 """
+
+
+def _sizes(spec: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in spec["sizes"].items())
+
+
+def _classes(names: Sequence[str]) -> str:
+    said = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f" of {len(names)} classes ({said})" if names else ""
+
+
+def _asked(about: Mapping[str, Any]) -> str:
+    """What the encoder is asked for: embeddings, and classes where its probe tells them."""
+    asked = {"embeddings = trained.embed(raw)": "(samples, features) float32"}
+    if "classes" in registry.get("probe", about["probe"]["probe"]).gives:
+        asked["names = trained.predict(raw)"] = "the probe's classes"
+    return "\n".join(f"{code:<58} # {what}" for code, what in asked.items())
 
 
 def _columns(recipe: Recipe) -> str:
@@ -93,8 +109,9 @@ def _value(value: Any) -> str:
 def _table(scores: Mapping[str, Any]) -> str:
     """Rows: these very weights, the recipe over seeds, the default recipe, the floors."""
     metric = str(scores.get("metric", "score")).removeprefix("probe/")
+    judged = "validation" if scores.get("validation_judges") else "cross-validated"
     rows = [
-        f"| | {scores.get('judge_by', 'score')}, cross-validated | {metric}, test split |",
+        f"| | {as_score(scores.get('judge_by', 'score'))}, {judged} | {metric}, test split |",
         "|---|---|---|",
         _row("**these weights** (one run)", scores, "run_score", "run_test"),
     ]

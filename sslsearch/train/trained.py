@@ -57,6 +57,11 @@ class TrainedEncoder:
         return self.encoder.pooled_width
 
     @property
+    def predicts(self) -> bool:
+        """Does its probe tell classes?"""
+        return isinstance(self.probe, FittedClassifier)
+
+    @property
     def modality(self) -> Modality:
         part = registry.get("modality", self.preprocess["modality"])
         made: Modality = part.bind(self.preprocess["rules"])()

@@ -28,7 +28,7 @@ from sslsearch import registry
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
 from sslsearch.encoders.base import Encoder
-from sslsearch.probe.base import build
+from sslsearch.probe.base import build, final_probe
 from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial
 
@@ -85,7 +85,8 @@ def _score(case: Case, encoder: Encoder, train: Samples, test: Samples) -> float
     probe = build(case.probe)
     train = train.showing(probe.rows(train))
     seen_ND = features(encoder, train, train.labelled, CPU, probe)
-    fitted = probe.final(seen_ND, probe.truth(train, train.labelled, train))
+    truth_N = probe.truth(train, train.labelled, train)
+    fitted = final_probe(probe, seen_ND, truth_N, train.judging)
     rows = torch.arange(len(test))
     scores = fitted.score(features(encoder, test, rows, CPU, probe), probe.truth(test, rows, train))
     return float(scores.values[case.metric])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from sslsearch import registry
 from sslsearch.space.fit import why_not
@@ -26,9 +27,9 @@ much it would win on other data.
 
 ## Where each was seen to help
 
-The largest gain of each method on each kind of data, of those measured. **Bold** is more than two
-standard errors above nothing; *not better* is a mean that is not above the untrained encoder's; an
-empty cell was not measured; – does not fit (the end of this page says why).
+The clearest gain of each method on each kind of data, of those measured. **Bold**: Student's 95 %
+interval is above 0, which 3 seeds seldom reach. *Not better*: the mean is not above the untrained
+encoder's. Empty: not measured. –: does not fit (the end of this page says why).
 """
 HELD = """## What each is held against
 
@@ -68,7 +69,7 @@ def _cell(record: list[Row], name: str, modality: str) -> str:
     rows = [r for r in record if (r["method"], r["modality"]) == (name, modality)]
     if not rows:
         return ""
-    row = max(rows, key=lambda r: _gain(r)[0])
+    row = max(rows, key=lambda r: (_sure(r), _gain(r)[0]))
     return _said(row) if _gain(row)[0] > 0 else f"*not better: {_said(row)}*"
 
 
@@ -87,7 +88,7 @@ def _measured(rows: list[Row], modality: str) -> list[str]:
             f"{len(row['after'])} | {before:.3f} → {after:.3f}{metric} | {_said(row)} |"
         )
     notes = [f"- {row['method']} on {row['data']}: {row['note']}" for row in rows if "note" in row]
-    return lines + (["", "What was tried where it did not help:", "", *notes] if notes else [])
+    return lines + (["", "What else was tried:", "", *notes] if notes else [])
 
 
 def change(row: Row) -> str:
@@ -99,7 +100,13 @@ def change(row: Row) -> str:
 def _said(row: Row) -> str:
     gain, error = _gain(row)
     text = f"{gain:+.1f} ± {error:.1f}"
-    return f"**{text}**" if gain > 2 * error else text
+    return f"**{text}**" if _sure(row) else text
+
+
+def _sure(row: Row) -> bool:
+    """Is Student's 95 % interval of the gain above 0?"""
+    gain, error = _gain(row)
+    return bool(gain > error * stats.t.ppf(0.975, len(row["after"]) - 1))
 
 
 def _gain(row: Row) -> tuple[float, float]:

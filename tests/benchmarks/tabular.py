@@ -33,7 +33,7 @@ from sslsearch.encoders.base import Encoder
 from sslsearch.probe.base import score_predictions
 from sslsearch.probe.linear import Linear
 from sslsearch.space import load
-from sslsearch.space.literature import FOLDER
+from sslsearch.space.shipped import FOLDER
 from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial
 
@@ -97,7 +97,7 @@ def measure(who: str, cases: list[Case], seed: int, seen: int) -> list[dict[str,
     """Test accuracy of a recipe or a floor, for each number of labels of one pool."""
     if who in FLOORS:
         return [{"accuracy": _floor(who, *case, seed)} for case in cases]
-    recipe = load(FOLDER / f"{who}_tabular.yaml").default()
+    recipe = load(FOLDER / "recipes" / f"{who}_tabular.yaml").default()
     trial = Trial(recipe, cases[0][0], seed, CPU, [seen])
     before = _judged(trial.objective.encoder, cases)
     assert trial._train_to(trial.steps, []), "the loss is not finite"

@@ -25,14 +25,19 @@ from sslsearch.train.judge import Judge
 from sslsearch.values import Recipe
 
 CPU = torch.device("cpu")
-KNOBS = {"finetune": {"steps": 8, "folds": 2}, "anomaly": {"anomalies": ["class 1"]}}
+KNOBS = {
+    "anomaly": {"anomalies": ["class 1"]},
+    "finetune": {"steps": 8, "folds": 2},
+    "forecast": {"horizon": 16},
+}
 PROBES = sorted(registry.parts("probe", "timeseries"))
 
 
 def space_of(probe: str) -> str:
     knobs = json.dumps(KNOBS.get(probe, {}))
     return f"""
-data: {{modality: timeseries, source: "synthetic:90", labels: 8 per class}}
+data: {{modality: timeseries, source: "synthetic:90", labels: 8 per class,
+  normalise: per_channel}}
 encoder: {{conv1d: {{depth: 2, width: 8, stride: 4}}}}
 pretext: {{none: {{}}}}
 probe: {{name: {probe}, knobs: {knobs}}}

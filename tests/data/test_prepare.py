@@ -217,11 +217,12 @@ def test_what_was_done_is_said(tmp_path: Path) -> None:
     assert done.test["row"].to_pylist() == [2]
 
 
-def test_without_labels_everything_is_pool(tmp_path: Path) -> None:
-    source = write(tmp_path / "s.parquet", series=series(5))
+def test_without_labels_a_test_split_is_drawn_from_all(tmp_path: Path) -> None:
+    source = write(tmp_path / "s.parquet", series=series(10))
     done = run(tmp_path, source)
-    assert (len(done.train), len(done.test), done.classes) == (5, 0, [])
+    assert (len(done.train), len(done.test), done.classes) == (7, 3, [])
     assert any("No training row has a label" in note for note in done.notes)
+    assert any("3 rows were drawn, at random" in note for note in done.notes)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -92,6 +94,18 @@ def test_workers_are_not_told_the_answers(tmp_path: Path) -> None:
     assert torch.equal(
         Samples.from_table(sealed).columns["ask"], Samples.from_table(made.test).columns["ask"]
     )
+
+
+def test_text_stays_when_edges_go(tmp_path: Path) -> None:
+    at = np.arange(V)
+    nodes = pa.table({"id": at, "abstract": [f"word{v % 7} and more" for v in at]})
+    pq.write_table(nodes, tmp_path / "nodes.parquet")
+    pairs = {"from": at, "to": (at + 1) % V}
+    pq.write_table(pa.table(pairs), tmp_path / "edges.parquet")
+    made = kept(tmp_path, source="parquet:nodes.parquet", columns={"text": "abstract"})
+    assert made.spec.sizes["features"] == 9
+    samples = Samples.from_table(made.train)
+    assert samples.batch(torch.arange(V), "cpu").x.x_VF.sum(1).gt(0).all()
 
 
 def test_faults_say_the_cure(tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_a_time_of_day_is_a_number_in_hours_and_so_is_a_duration(tmp_path: Path)
     assert cell(read("parquet:t.parquet", root=tmp_path), "took").to_pylist() == [1.5, 0.5]
 
 
+def test_a_moment_is_what_the_clocks_of_its_time_zone_show() -> None:
+    midnight = pd.Series(pd.to_datetime(["2024-05-31"])).dt.tz_localize("Europe/Berlin")
+    raw = Tabular().of_table(pa.table({"when": pa.array(midnight)}), {}, "t")
+    assert cell(raw, "when").to_pylist() == [datetime(2024, 5, 31)]
+
+
 def test_infinite_and_nested_cells_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.0, float("inf")]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="infinite value in row 1"):
@@ -294,7 +300,7 @@ class TestFitting:
         state = Tabular().fit(raw)
         cells = raw["cells"].combine_chunks()
         frame = pa.Table.from_struct_array(cells)
-        for arrays in (frame.to_pandas(), frame.to_pydict()):
+        for arrays in (frame.to_pandas(), frame.to_pydict(), frame.to_pylist()):
             made = Tabular().from_arrays(arrays, state)
             ours, theirs = (Tabular().preprocess(t, state) for t in (made, raw))
             assert ours.to_pylist() == theirs.to_pylist()
@@ -313,6 +319,26 @@ def test_a_new_file_whose_columns_look_otherwise_is_read_as_training_was(tmp_pat
     made = Tabular().preprocess(new, state)
     assert len(made) == 2
     assert made["valid"].to_pylist()[0] == [1] * len(made["valid"].to_pylist()[0])
+
+
+def test_spaces_around_a_columns_name_say_nothing(tmp_path: Path) -> None:
+    """… wherever the rows come from: pools in memory, in files, rows held in memory."""
+    own = pa.table({" a": [1.5, 2.0] * 10, "b ": ["u", "v"] * 10, "label": ["p", "q"] * 10})
+    pq.write_table(own, tmp_path / "own.parquet")
+    pq.write_table(pa.table({"a ": [3.0], " b": ["u"]}), tmp_path / "more.parquet")
+    data = {"modality": "tabular", "source": "parquet:own.parquet", "pool": "parquet:more.parquet"}
+    small = prepare(data, tmp_path)
+    large = prepare(data, tmp_path, tmp_path / "files", memory=1)
+    assert (
+        small.preprocess["kinds"]
+        == large.preprocess["kinds"]
+        == {
+            "a": "numeric",
+            "b": "categorical",
+        }
+    )
+    assert small.summary["pool"] == large.summary["pool"] == 15
+    assert len(Tabular().from_arrays({"a ": [1.0], " b": ["u"]}, small.preprocess)) == 1
 
 
 def test_new_data_that_lack_something() -> None:

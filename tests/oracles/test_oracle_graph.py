@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sslsearch import registry
-from sslsearch.encoders.sparse import SparseLinear
+from sslsearch.encoders.sparse import SparseLinear, by_target
 from sslsearch.graph import Graph
 from sslsearch.pretext.attribute_prediction import share_entropy
 from sslsearch.pretext.cca_ssg import cca_terms
@@ -61,6 +61,22 @@ def test_gcn_is_pygs_stack() -> None:
             mine.bias.normal_(generator=rng())
             their.bias.copy_(mine.bias)
     torch.testing.assert_close(ours(whole(x)).pooled_BD, theirs(x.x_VF, x.edge_2E))
+
+
+def test_edges_as_a_matrix_are_messages_along_them() -> None:
+    """With weights, an edge that stands twice and a node without any; gradients too."""
+    edge_2E = torch.tensor([[0, 1, 1, 3, 0], [2, 2, 0, 0, 2]])
+    weight_E = torch.rand(5, generator=rng())
+    x_VD = torch.rand(5, 3, generator=rng(1), requires_grad=True)
+    matrix = by_target(edge_2E, weight_E, 5)
+    assert matrix is not None
+    out_VD = matrix @ x_VD
+    expected = torch.zeros(5, 3).index_add(0, edge_2E[1], x_VD[edge_2E[0]] * weight_E[:, None])
+    torch.testing.assert_close(out_VD, expected)
+    ours, theirs = (torch.autograd.grad(o.square().sum(), x_VD)[0] for o in (out_VD, expected))
+    torch.testing.assert_close(ours, theirs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert by_target(edge_2E, weight_E, 5) is None
 
 
 def test_linear_of_mostly_zeros_is_linear() -> None:

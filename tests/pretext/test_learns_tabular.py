@@ -15,7 +15,7 @@ from sslsearch.data.samples import Samples
 from sslsearch.encoders.base import Encoder
 from sslsearch.probe.linear import Linear
 from sslsearch.space import load
-from sslsearch.space.literature import FOLDER
+from sslsearch.space.shipped import RECIPES
 from sslsearch.train.embed import features
 from sslsearch.train.loop import Trial
 
@@ -40,7 +40,7 @@ def test_beats_the_untrained_encoder(name: str) -> None:
 
     gains = []
     for seed in range(3):
-        trial = Trial(load(FOLDER / f"{name}_tabular.yaml").default(), train, seed, CPU, [SEEN])
+        trial = Trial(load(RECIPES / f"{name}_tabular.yaml").default(), train, seed, CPU, [SEEN])
         before = accuracy(trial.objective.encoder)
         assert trial.advance().status == "ok"
         gains.append(accuracy(trial.objective.encoder) - before)

@@ -48,7 +48,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "autoregressive": (PATCHES, {"autoregressive": {}}),
     "transform_prediction": (CONV, {"transform_prediction": {}}),
     "tnc": (CONV, {"tnc": {"windows": 3}}),
-    "ts_tcc": (CONV, {"ts_tcc": {"ahead": 2, "depth": 1, "hidden": 8}}),
+    "ts_tcc": (CONV, {"ts_tcc": {"ahead": 2, "depth": 1, "hidden": 8, "temperature": 1.0}}),
     "mae_cells": (CELLS, {"mae": {"masking": {"random": {"ratio": 0.5}}}}),
     "scarf": (CELLS, {"scarf": {}}),
     "vime": (CELLS, {"vime": {}}),

@@ -35,6 +35,8 @@ def waves(n: int, channels: int = 1, length: int = 48, seed: int = 0) -> Samples
         labels_N=seen,
         groups_N=None,
         labelled=torch.nonzero(seen >= 0).flatten(),
+        judges_N=torch.zeros(n, dtype=torch.bool),
+        pool=torch.arange(n),
         modality=registry.get("modality", "timeseries").bind(None)(),
     )
 

@@ -110,6 +110,22 @@ def test_few_labels(name: str) -> None:
     assert made.test_ND.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["logistic", "boosting"])
+def test_a_row_alone_in_its_class_counts_as_wrong(name: str) -> None:
+    train, test = samples("20 per class")
+    labels = train.labels_N.clone()
+    labels[train.labelled[labels[train.labelled] == 2][1:]] = 1
+    train = replace(train, labels_N=labels)
+    made, seen_N = run(name, train, test), labels[train.labelled]
+    alone = int((seen_N == 2).nonzero())
+    assert made.predicts
+    assert not made.sees_labels
+    assert float(made.train_ND[alone, 2]) == 0.0
+    torch.testing.assert_close(made.train_ND.sum(1), torch.ones(60))
+    found = score_predictions(made.train_ND.double().numpy(), [0, 1, 2], seen_N).values
+    assert 0.6 < found["accuracy"] < 1.0
+
+
 def test_a_group_is_never_on_both_sides() -> None:
     """Each group has one label, and two groups of one look: seen twins would give it away."""
     train, test = samples("20 per class")

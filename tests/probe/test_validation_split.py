@@ -51,16 +51,34 @@ def test_the_probe_never_learns_from_validation_rows() -> None:
     judging = torch.arange(90) >= 45
     features = x[~judging].numpy()
     mean_D, gain_D = standardisation(features)
+    scales = {"feature": gain_D, "together": 1 / (features - mean_D).std()}
     path = {
-        fit.c: fit.coef_DK
-        for fit in logistic_path((features - mean_D) * gain_D, y[~judging].numpy())
+        (name, fit.c): fit.coef_DK
+        for name, scale in scales.items()
+        for fit in logistic_path((features - mean_D) * scale, y[~judging].numpy())
     }
     # Labels of the validation rows may choose among fits on the others, and nothing more.
     for labels in (y, torch.where(judging, (y + 1) % 3, y)):
         fitted = final_probe(Linear(), x, labels, judging).to_dict()
-        np.testing.assert_allclose(fitted["coef"], path[fitted["settings"]["C"]])
+        said = fitted["settings"]
+        np.testing.assert_allclose(fitted["coef"], path[said["scale"], said["C"]], atol=1e-6)
     knn = registry.bind("probe", {"knn": {}})()
     assert final_probe(knn, x, y, judging) == knn.final(x[~judging], y[~judging])
+
+
+def test_rare_features_are_scaled_together() -> None:
+    """One word of many tells each class; all others are said by few samples or one."""
+    rng = np.random.default_rng(0)
+    label = np.arange(120) % 3
+    x = (rng.random((120, 400)) < 0.02).astype(np.float32)
+    x[:, :3] = np.eye(3)[label]
+    features, labels, judging = (
+        torch.from_numpy(x),
+        torch.from_numpy(label),
+        torch.arange(120) >= 30,
+    )
+    fitted = final_probe(Linear(), features, labels, judging)
+    assert fitted.settings["scale"] == "together"
 
 
 def test_saved_and_loaded() -> None:

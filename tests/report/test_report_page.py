@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sslsearch import plots
+from sslsearch.plots import Bar
 from sslsearch.report.page import answer, build
 from sslsearch.report.study import effects, learning_curves, read, scores_at_common_rung
 
@@ -172,3 +174,10 @@ def test_the_door_prints_the_path_or_one_clear_line(study, tmp_path_factory):
         assert bad.returncode == 2
         assert bad.stderr.startswith(str(folder))
         assert len(bad.stderr.splitlines()) == 1
+
+
+def test_of_a_loss_the_least_is_on_top() -> None:
+    bars = [Bar("linear", "floor", 0.4), Bar("winner", "winner", 0.5), Bar("raw", "floor", 0.9)]
+    for less, top in ((True, "linear"), (False, "raw")):
+        axes = plots.leaderboard_bars(bars, less_is_better=less).axes[0]
+        assert axes.get_yticklabels()[-1].get_text() == top

@@ -107,6 +107,14 @@ def test_a_silence_is_explained_ever_less_often(space: Space, tmp_path: Path) ->
     hands.conductor._heard -= 21
     hands.ask()
     assert hands.listener.silences[2:] == [(1, 1)]  # the second's slot still starts
+    hands.conductor._heard = time.monotonic() - 30
+    hands.conductor.on_trial_result(first[0], mailbag.pack(Report(1, 96, "ok", 0.1)))
+    hands.conductor._heard = time.monotonic() - 59  # a rung may take 30 s
+    hands.ask()
+    assert len(hands.listener.silences) == 3
+    hands.conductor._heard = time.monotonic() - 61
+    hands.ask()
+    assert len(hands.listener.silences) == 4
 
 
 def test_once_confirming_never_searching_again(space: Space, tmp_path: Path) -> None:

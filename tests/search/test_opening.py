@@ -8,7 +8,7 @@ import pytest
 
 from sslsearch.data.prepare import prepare
 from sslsearch.data.samples import Samples
-from sslsearch.search.opening import refuse_what_cannot_be_judged
+from sslsearch.search.opening import refuse_large_batches, refuse_what_cannot_be_judged
 from sslsearch.space import load
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "tabular.yaml"
@@ -36,3 +36,12 @@ def test_labels_that_judge_nothing_are_refused(
     else:
         with pytest.raises(ValueError, match=law):
             refuse_what_cannot_be_judged(space, train)
+
+
+def test_batches_beyond_the_pool_are_refused_with_those_that_fit() -> None:
+    space = load(SPACE, ["data.source=sklearn:wine"])
+    train = Samples.from_table(prepare(space.data.model_dump(), Path.cwd()).train)
+    with pytest.raises(ValueError, match=r"128 exceeds the pool of 12. samples") as e:
+        refuse_large_batches(space, train)
+    _, _, cure = str(e.value).partition("--set ")
+    refuse_large_batches(load(SPACE, ["data.source=sklearn:wine", cure.strip("'")]), train)

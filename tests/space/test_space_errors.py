@@ -47,7 +47,9 @@ def test_a_wrong_data_section_does_not_hide_the_rest() -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=r"missing\.yaml: cannot be read: No such file"):
+    with pytest.raises(
+        SpaceError, match=r"missing\.yaml: there is no such file; shipped: forecast"
+    ):
         load(tmp_path / "missing.yaml")
     with pytest.raises(SpaceError, match="cannot be read: Is a directory"):
         load(tmp_path)

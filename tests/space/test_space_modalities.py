@@ -28,7 +28,7 @@ def test_a_modality_has_its_own_rules_and_roles() -> None:
     assert "unequal" not in data
     assert set(parse(SERIES).data.model_dump()) == {
         *("modality", "source", "labels", "normalise", "columns", "group", "pool"),
-        *("unequal", "missing", "test", "seed"),
+        *("unequal", "missing", "window", "stride", "horizon", "periods", "test", "seed"),
     }
 
 
@@ -53,3 +53,16 @@ def test_editors_accept_either() -> None:
         jsonschema.validate(yaml.safe_load(text), schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(TABLE.replace("standard", "standart")), schema())
+
+
+def test_windows_and_their_periods() -> None:
+    text = SERIES.replace("}", ", window: 192, stride: 4, periods: [8640, 2880, 2880]}", 1)
+    data = parse(text).data.model_dump()
+    assert (data["window"], data["stride"], data["horizon"]) == (192, 4, None)
+    assert data["periods"] == [8640, 2880, 2880]
+    jsonschema.validate(yaml.safe_load(text), schema())
+    shares = parse(SERIES, sets=["data.window=9", "data.periods=[0.5, 0.2, 0.3]"])
+    assert shares.data.model_dump()["periods"] == [0.5, 0.2, 0.3]
+    for wrong in ("window: 0", "window: 2..4", "periods: 3", "stride: 0.5"):
+        with pytest.raises(SpaceError, match=wrong.split(":")[0]):
+            parse(SERIES.replace("}", f", {wrong}}}", 1))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -57,6 +60,54 @@ def test_a_recipe_runs_for_a_few_steps(path: Path) -> None:
     assert report.status == "ok", report.message
     assert report.samples_seen == 3 * size
     assert {"r2", "accuracy", "knn", "rankme"} <= set(report.scores)
+
+
+@pytest.mark.parametrize("score", ["dot", "hadamard"])
+def test_edges_that_are_kept_back_judge_a_trial(score: str) -> None:
+    recipe = recipe_of("gae_graph")
+    probe = {"name": "link", "knobs": {"score": score}, "watch": ["knn"], "judge_by": "auc"}
+    data = {**recipe["data"], "level": "link", "labels": "all"}
+    recipe = Recipe({**recipe.body, "data": data, "probe": probe})
+    samples = samples_of(recipe)
+    (report,) = loop(recipe, samples, 0, [30 * len(samples)], CPU)
+    assert report.status == "ok", report.message
+    assert {"auc", "average_precision"} <= set(report.scores)
+    assert 0 <= report.low <= report.score <= report.high <= 1
+    assert report.score == report.scores["auc"]
+
+
+def texts(folder: Path, nodes: int = 90) -> None:
+    """Three kinds of texts of twenty words, half of them of their kind; edges within the kind."""
+    rng = np.random.default_rng(0)
+    kind_V = np.arange(nodes) % 3
+    words = [
+        [*rng.choice([f"of{kind}no{i}" for i in range(30)], 10), *rng.choice(list("αβγδεζη"), 10)]
+        for kind in kind_V
+    ]
+    text = [" ".join(2 * word if len(word) == 1 else word for word in said) for said in words]
+    ends = [(v, int(rng.choice(np.flatnonzero(kind_V == kind_V[v])))) for v in range(nodes)]
+    pq.write_table(
+        pa.table({"abstract": text, "label": kind_V.astype(str)}), folder / "nodes.parquet"
+    )
+    from_E, to_E = zip(*ends, strict=True)
+    pq.write_table(pa.table({"from": from_E, "to": to_E}), folder / "edges.parquet")
+
+
+def test_the_graph_language_model_learns_from_text(tmp_path: Path) -> None:
+    texts(tmp_path)
+    recipe = recipe_of("graph_language_graph")
+    source = f"parquet:{tmp_path / 'nodes.parquet'}"
+    columns = {"text": "abstract"}
+    data = {**recipe["data"], "source": source, "columns": columns, "labels": "2 per class"}
+    recipe = smaller(Recipe({**recipe.body, "data": data}), lr=3e-3)
+    samples = samples_of(recipe)
+    assert samples.spec.sizes["features"] == 90 + 7
+    trial = Trial(recipe, samples, 0, CPU, [len(samples), 30 * len(samples)])
+    first, last = trial.advance(), trial.advance()
+    assert last.status == "ok", last.message
+    # 2 per class: what words stand together is learnt without labels
+    assert last.scores["r2"] > first.scores["r2"]
+    assert trial.reports[1].losses[-1][1] < trial.reports[0].losses[-1][1]
 
 
 def test_a_batch_beyond_the_graph_is_the_graph() -> None:

@@ -95,12 +95,13 @@ def gradient(model: Objective, pieces: int) -> tuple[float, dict[str, torch.Tens
 def test_the_gradient_is_that_of_the_whole_batch(encoder: str, pretext: str) -> None:
     model = objective(encoder, pretext)
     whole, expected = gradient(model, 1)
+    rounding = 1e-4 * max(float(grad.abs().max()) for grad in expected.values())
     for pieces in (3, 7):
         loss, found = gradient(model, pieces)
-        assert loss == pytest.approx(whole, rel=1e-5)
+        assert loss == pytest.approx(whole, rel=1e-5, abs=1e-6)
         assert found.keys() == expected.keys()
         for name in expected:
-            torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=rounding)
 
 
 def test_every_encoder_is_tried_here() -> None:

@@ -11,11 +11,12 @@ from sslsearch import registry
 from sslsearch.data.prepare import Prepared, prepare
 from sslsearch.data.samples import Samples
 from sslsearch.space import load
-from sslsearch.space.literature import FOLDER, literature
+from sslsearch.space.literature import literature
+from sslsearch.space.shipped import FOLDER
 from sslsearch.train.loop import Trial
 
-RECIPES = sorted(FOLDER.glob("*_tabular.yaml"))
-SPACE = FOLDER.parent / "tabular.yaml"
+RECIPES = sorted(FOLDER.glob("recipes/*_tabular.yaml"))
+SPACE = FOLDER / "tabular.yaml"
 
 
 @pytest.fixture(scope="module")
