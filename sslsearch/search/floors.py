@@ -31,7 +31,7 @@ from sslsearch.search.confirm import Contender
 from sslsearch.space import Space
 from sslsearch.values import Recipe, Scores
 
-RESTARTS = 3  # of the floors' actor, should its node die: what is done lies on disk
+RESTARTS = 3  # of the floors' actor, should it or its node die: what is done lies on disk
 NICE = 5  # floors yield to the slots; they are wanted at the end only
 ALWAYS = "majority"  # costs nothing, and no score means anything without it
 
@@ -39,12 +39,11 @@ ALWAYS = "majority"  # costs nothing, and no score means anything without it
 class FloorRunner:
     """Computes floors one after another. An actor."""
 
-    def __init__(self, tables: tuple[Any, Any], folder: str, probe: dict[str, Any]) -> None:
+    def __init__(self, train: Any, test: Any, folder: str, probe: dict[str, Any]) -> None:
         os.nice(NICE)
-        # References inside a tuple arrive as such: they are still good when the actor restarts.
-        train, self.test = (Samples.from_table(table) for table in ray.get(list(tables)))
+        whole, self.test = Samples.from_table(train), Samples.from_table(test)
         self.probe = build(probe)
-        self.train = train.showing(self.probe.rows(train))
+        self.train = whole.showing(self.probe.rows(whole))
         self.folder = Path(folder)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
@@ -86,7 +85,8 @@ class Floors:
         gives = registry.get("probe", space.probe.name).gives
         always = [ALWAYS] if registry.get("floor", ALWAYS).needs <= gives else []
         self.names = list(dict.fromkeys([*always, *space.probe.against]))
-        self.refs: dict[str, list[Any]] = {}
+        self.refs: dict[str, list[Any]] = {}  # by floor, what its seeds will have written
+        self.asked: dict[str, dict[str, Any]] = {}  # by floor, the encoder
 
     def place(self, train: Any, test: Any) -> None:
         """Say where the samples lie in Ray's object store."""
@@ -98,25 +98,42 @@ class Floors:
         Called when the slots are up: a floor's imports and compilation must not slow their start.
         """
         if not self.refs:
-            lasting = ray.remote(num_cpus=0, max_restarts=RESTARTS, max_task_retries=RESTARTS)
-            self.runner = lasting(FloorRunner).remote(
-                self.tables, str(self.folder), self.space.probe.model_dump()
-            )
-            self.refs = {name: self._begin(name, self.encoder) for name in self.names}
+            self._start(dict.fromkeys(self.names, self.encoder))
 
-    def _begin(self, name: str, encoder: dict[str, Any]) -> list[Any]:
+    def _start(self, asked: dict[str, dict[str, Any]]) -> None:
+        """An actor of its own, asked for floors by name, each of an encoder."""
+        probe = self.space.probe.model_dump()
+        self.runner = ray.remote(num_cpus=0)(FloorRunner).remote(
+            *self.tables, str(self.folder), probe
+        )
+        for name, encoder in asked.items():
+            self._begin(name, encoder)
+
+    def _begin(self, name: str, encoder: dict[str, Any]) -> None:
+        self.asked[name] = encoder
         seeded = "random" in registry.get("floor", name).traits
         key = Recipe({"encoder": encoder, "augment": {}}).hash[:6]
         seeds = range(self.space.confirm.seeds if seeded else 1)
-        return [self.runner.run.remote(name, seed, encoder, key) for seed in seeds]
+        self.refs[name] = [self.runner.run.remote(name, seed, encoder, key) for seed in seeds]
+
+    def _files(self, name: str) -> list[Path]:
+        """Of each seed, once they are there; where the actor has died another goes on."""
+        for death in range(RESTARTS + 1):
+            try:
+                return [Path(path) for path in ray.get(self.refs[name])]
+            except ray.exceptions.RayActorError:
+                if death == RESTARTS:
+                    raise
+                self._start(dict(self.asked))
+        raise AssertionError("the last death is raised")
 
     def collect(self, winning: dict[str, Any]) -> Iterator[tuple[Contender, Line]]:
         """Wait for each floor and judge it; the untrained one is that of the winning encoder."""
         self.start()
         if winning != self.encoder and "untrained" in self.refs:
-            self.refs["untrained"] = self._begin("untrained", winning)
-        for name, refs in self.refs.items():
-            runs = {path.stem: path for path in map(Path, ray.get(refs))}
+            self._begin("untrained", winning)
+        for name in self.names:
+            runs = {path.stem: path for path in self._files(name)}
             scored = [s for s in map(self._score, runs.values()) if s is not None]
             mean = np.mean(scored, axis=0) if scored else np.full(3, math.nan)
             predicts = all(_about(path, "predicts") for path in runs.values())
