@@ -45,7 +45,7 @@ def digits(method: str, knobs: dict[str, Any], encoder: dict[str, Any] = NET, **
 
 
 def photos(method: str, knobs: dict[str, Any], **more: Any) -> Case:
-    return Case(method, knobs, PHOTOS, QUICK, **{"seen": 30_000, "batch": 64, "lr": 1e-3, **more})
+    return Case(method, knobs, PHOTOS, QUICK, **{"seen": 15_000, "batch": 64, "lr": 1e-3, **more})
 
 
 def pasted(method: str, knobs: dict[str, Any], **more: Any) -> Case:
@@ -73,5 +73,4 @@ CASES = [
     photos("ijepa", PREDICTOR),
     photos("jigsaw", {"side": 2, "orders": 24, "gap": 0.0}, augment=FLIP),
     pasted("mae", {"decoder_depth": 1}),
-    pasted("simclr", {"temperature": 0.5}, augment=VIEWS),
 ]
