@@ -91,7 +91,7 @@ class Modality(ABC):
 
         `share` of the parts is the test. No column that `seal` leaves may tell the answers.
         """
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} keeps no parts back")
 
     @abstractmethod
     def fit(self, train: pa.Table, others: Sequence[pa.Table] = ()) -> dict[str, Any]:
