@@ -62,7 +62,7 @@ class ImageEncoder(Encoder):
         return x_BCHW if hidden_BCN is None else self.hide(x_BCHW, hidden_BCN[:, 0])
 
     def hide(self, x_BCHW: torch.Tensor, hidden_BN: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError(f"{type(self).__name__} hides tokens in its own way")
+        raise AssertionError(f"{type(self).__name__} hides tokens in its own way")
 
     def _padded(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """Zeros at the right and below, up to whole patches."""

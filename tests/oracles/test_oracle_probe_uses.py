@@ -1,4 +1,4 @@
-"""Retrieval, anomaly, cluster and finetune against scikit-learn and slow loops."""
+"""Retrieval, anomaly and cluster against scikit-learn and slow loops."""
 
 from __future__ import annotations
 
