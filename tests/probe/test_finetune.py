@@ -1,4 +1,4 @@
-"""Fine-tuning starts as the linear probe, learns the labels it is given, and touches a copy only."""
+"""Fine-tuning starts as the linear probe, learns the labels given, and touches a copy only."""
 
 from __future__ import annotations
 
