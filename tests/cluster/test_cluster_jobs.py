@@ -16,7 +16,7 @@ import pytest
 from mlflow_server import free_port
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB
 from ray._private.runtime_env.packaging import create_package, get_uri_for_directory
-from ray._raylet import AuthenticationTokenLoader
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 from real_runs import board, events, finished, processes, told_once, until
 
@@ -104,20 +104,19 @@ class Running:
         """What keeps a node: its Ray processes are below it."""
         return psutil.Process(int((self.folder / f"node-{number}.pid").read_text()))
 
-    def client(self) -> JobSubmissionClient:
-        return JobSubmissionClient(f"http://127.0.0.1:{self.dashboard}")
+    def client(self, token: str) -> JobSubmissionClient:
+        """Of who has this token, whatever the environment of the tests says."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return JobSubmissionClient(f"http://127.0.0.1:{self.dashboard}", headers=headers)
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def running() -> Iterator[Running]:
     root = Path(tempfile.mkdtemp(prefix="ssl", dir="/tmp"))  # sockets below it: short
     made = Running(root / "c", free_port(), free_port())
     try:
         done = made.script("start", "3", "1")
         assert done.returncode == 0, done.stdout + done.stderr
-        monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.setenv("RAY_AUTH_TOKEN", (made.folder / "token").read_text())
-        AuthenticationTokenLoader.instance().reset_cache()
         keepers = [made.node(number) for number in range(3)]
         yield made
         below = [p for keeper in keepers if keeper.is_running() for p in keeper.children(True)]
@@ -127,8 +126,6 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
         if made.folder.exists():
             made.script("stop")
         shutil.rmtree(root, ignore_errors=True)
-        monkeypatch.undo()
-        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def alive(process: psutil.Process) -> bool:
@@ -147,7 +144,7 @@ def ended(client: Any, job: str, seconds: float) -> JobStatus:
 
 @pytest.mark.slow
 def test_a_job_outlives_a_node_and_its_own_end(
-    running: Running, space_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: Running, space_file: Path, tmp_path: Path
 ) -> None:
     """Its code is what the job brings along; a node is killed, then the job is stopped, and the
     same job again goes on."""
@@ -161,13 +158,9 @@ def test_a_job_outlives_a_node_and_its_own_end(
         "entrypoint": f"python -m sslsearch.run mine.yaml --out {out} --trials 6",
         "runtime_env": {"working_dir": str(code), "env_vars": {"TUNE_WARN_THRESHOLD_S": "9"}},
     }
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    AuthenticationTokenLoader.instance().reset_cache()
-    with pytest.raises(RuntimeError, match=r"(?i)authentication|token|403"):
-        running.client().submit_job(**job)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", (running.folder / "token").read_text())
-    AuthenticationTokenLoader.instance().reset_cache()
-    client = running.client()
+    with pytest.raises(AuthenticationError):
+        running.client("0" * 64).submit_job(**job)
+    client = running.client((running.folder / "token").read_text())
 
     first = client.submit_job(**job)
     workers = [running.node(1), running.node(2)]
