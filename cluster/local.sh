@@ -45,7 +45,7 @@ node() { # node NUMBER OPTIONS…: one node, in a session of its own, and its pi
 
 wait_for() { # wait_for NUMBER: until the node says that it runs
   local deadline=$((SECONDS + 120))
-  until grep -q 'Ray runtime started' "$dir/node-$1.log"; do
+  until grep -qs 'Ray runtime started' "$dir/node-$1.log"; do
     if ! kill -0 "$(cat "$dir/node-$1.pid")" 2>/dev/null || ((SECONDS > deadline)); then
       tail -n 20 "$dir/node-$1.log" >&2
       stop >/dev/null
@@ -67,8 +67,8 @@ start() {
   wait_for 0
   for ((number = 1; number < nodes; number++)); do
     node "$number" --address="127.0.0.1:$port" --num-cpus="$cpus"
+    wait_for "$number" # one by one: two at once may choose the same ports
   done
-  for ((number = 1; number < nodes; number++)); do wait_for "$number"; done
   deadline=$((SECONDS + 60))
   until (: <"/dev/tcp/127.0.0.1/$dashboard") 2>/dev/null; do
     ((SECONDS < deadline)) || fail "the dashboard does not answer; see $dir"

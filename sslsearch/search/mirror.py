@@ -49,6 +49,11 @@ class Mirror:
         self._copy: StudyCopy | None = None
         if place is not None:
             storage = storage_of(place)
+            if Path(storage.uri).is_relative_to(folder.resolve()):
+                raise ValueError(
+                    f"compute.storage {storage.uri} lies in the study folder {folder}, of which it "
+                    "is to hold a copy; give another one, or none where all nodes see the folder"
+                )
             storage.check()
             self.uri = storage.uri
             self._copy = StudyCopy(storage, folder)

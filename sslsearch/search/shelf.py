@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import platform
 import shutil
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ import psutil
 
 from sslsearch.train.storage import insist, storage_of
 
-OURS = "sslsearch-worker-"  # folders of workers in the machine's temporary folder: then the pid
+OURS = f"sslsearch-worker-{platform.node()}-"  # folders of this machine's workers: then the pid
 START_SECONDS = 120.0  # a worker that starts waits for the storage
 RESUME_SECONDS = 60.0  # for a checkpoint; then the trial starts over
 PATIENCE_SECONDS = 3600.0  # for what the answer rests on

@@ -9,13 +9,16 @@ import pytest
 import s3_server
 from real_runs import begin, board, door, events, finished, flat, kill_tree, told_once, until
 
+from sslsearch.search.announce import Announcer
 from sslsearch.search.board import COLUMNS
 from sslsearch.search.mirror import Mirror
 from sslsearch.search.record import Record
 from sslsearch.search.study_copy import INDEX
 from sslsearch.space import Space
+from sslsearch.track.mlflow import Tracker
 from sslsearch.track.spool import Spool
 from sslsearch.train.storage import Storage, storage_of
+from sslsearch.values import Report
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ class Driver:
         row = self.record.ask()
         self.log.append("trial", trial=row.name)
         self.record.finish(row.name, "stopped")
-        self.log.append("finish", trial=row.name)
+        self.log.append("finish", trial=row.name, status="stopped")
         (self.folder / "leaderboard.csv").write_text(f"{row.name} {text}")
         self.mirror.ended(row.name)
         return row.name
@@ -111,6 +114,34 @@ def test_two_studies_are_not_mixed_up(space: Space, s3: Storage, tmp_path: Path)
     Record(tmp_path, space)
     with pytest.raises(ValueError, match=r"holds a study and s3://.* another; give another folder"):
         Mirror(plain(s3), tmp_path, print).restore()
+
+
+def test_a_folder_cannot_hold_its_own_copy(tmp_path: Path) -> None:
+    for place in (tmp_path / "a", tmp_path / "a" / "copy"):
+        with pytest.raises(ValueError, match="lies in the study folder"):
+            Mirror(str(place), tmp_path / "a", print)
+    Mirror(str(tmp_path / "copies"), tmp_path / "a", print)
+
+
+def test_an_end_that_the_log_has_not_is_told_again(
+    space: Space, s3: Storage, tmp_path: Path
+) -> None:
+    """The driver was lost after its record had reached the storage and before its log had."""
+    first = Driver(space, tmp_path / "a", s3)
+    told = first.trial()
+    row = first.record.ask()
+    first.record.report(row.name, Report(0, 32, "ok", 0.5))
+    first.record.finish(row.name, "stopped")
+    first.mirror.close()
+    second = Driver(space, tmp_path / "b", s3)
+    announcer = Announcer.__new__(Announcer)
+    announcer.folder, announcer.record = second.folder, second.record
+    announcer.tracker = Tracker(second.folder, None, "x")
+    announcer.catch_up()
+    announcer.catch_up()
+    ends = [event["trial"] for event in events(second.folder) if event["kind"] == "finish"]
+    assert ends == [told, row.name]
+    assert told_once(second.folder)
 
 
 def test_a_copy_torn_off_is_got_again(space: Space, s3: Storage, tmp_path: Path) -> None:
