@@ -10,10 +10,12 @@ from typing import cast
 from sslsearch.search.board import Line, line_of, write_board
 from sslsearch.search.floors import Floors
 from sslsearch.search.listener import Listener
+from sslsearch.search.mirror import Mirror
 from sslsearch.search.record import Record, Row
 from sslsearch.search.resources import Room
 from sslsearch.track.console import Console
 from sslsearch.track.mlflow import Tracker
+from sslsearch.track.spool import read_log
 from sslsearch.train.optim import effective_lr
 from sslsearch.values import Report, Status
 
@@ -32,9 +34,11 @@ class Announcer(Listener):
         tracker: Tracker,
         floors: Floors,
         slots: Room,
+        mirror: Mirror | None = None,
     ) -> None:
         self.folder, self.record, self.console, self.tracker = folder, record, console, tracker
         self.floors, self.slots, self.goal = floors, slots, record.space.goal
+        self.mirror = mirror
         self.floor_lines: dict[str, Line] = {}
         self._live: set[str] = set()
         self._due = math.inf  # when the board must be written again
@@ -48,6 +52,9 @@ class Announcer(Listener):
     def began(self, row: Row) -> None:
         self._live.add(row.name)
         self.console.slots(len(self._live), self.slots())
+        self._track(row)
+
+    def _track(self, row: Row) -> None:
         self.tracker.trial(
             row.name,
             number_of(row),
@@ -80,6 +87,19 @@ class Announcer(Listener):
         if status not in ("ok", "stopped") and row.reports and row.reports[-1].message:
             self.console.note(f"{row.name}: {row.reports[-1].message}")
         self._due = min(self._due, time.monotonic() + self._pause)
+        if self.mirror is not None:
+            self.mirror.ended(row.name)
+
+    def catch_up(self) -> None:
+        """Tell the log of trials whose end the record knows and the log does not: the folder is a
+        copy in which the record is the newer of the two."""
+        told = {event.get("trial") for event in read_log(self.folder) if event["kind"] == "finish"}
+        for row in self.record.rows():
+            if row.status != "running" and row.name not in told:
+                self._track(row)
+                for report in row.reports:
+                    self.tracker.report(row.name, report)
+                self.tracker.finish(row.name, cast(Status, row.status), row.score, row.seconds)
 
     def lost(self, row: Row) -> None:
         self._live.discard(row.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB
 from ray._raylet import ActorID, PlacementGroupID
 from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -32,7 +34,9 @@ HARMLESS = "worker processes have been started on node"  # a slot is many small 
 def cluster(address: str | None) -> Iterator[None]:
     """Join the cluster at `address`, or start one on this machine.
 
-    A Ray that was running in this process already is used as it is and left running.
+    A job of a cluster (`ray job submit`) joins that one by itself; its processes import what the
+    job has brought along (`--working-dir`). A Ray that was running in this process already is used
+    as it is and left running.
     """
     mine = not ray.is_initialized()
     for key, value in ENVIRONMENT.items():
@@ -45,7 +49,7 @@ def cluster(address: str | None) -> Iterator[None]:
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level="error",
-            runtime_env={"env_vars": {k: os.environ[k] for k in ENVIRONMENT}},
+            runtime_env={"env_vars": variables()},
         )
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminated)  # Ray takes it, and aborts
@@ -54,6 +58,14 @@ def cluster(address: str | None) -> Iterator[None]:
     finally:
         if mine:
             ray.shutdown()
+
+
+def variables() -> dict[str, str]:
+    """What our processes find in their environment, but for what the job has said of it: Ray
+    refuses a variable that comes from both, and hands on the job's."""
+    job = json.loads(os.environ.get(JOB, "{}")).get("runtime_env") or {}
+    given = job.get("env_vars") or {}
+    return {key: os.environ[key] for key in ENVIRONMENT if key not in given}
 
 
 def nodes() -> list[dict[str, float]]:

@@ -22,8 +22,9 @@ from sslsearch.probe.metrics import LOSSES
 from sslsearch.search.pareto import objectives, standing
 from sslsearch.search.race import in_the_race
 from sslsearch.search.record import Record, Row
+from sslsearch.search.shelf import Shelf
 from sslsearch.space import Goal
-from sslsearch.train.remains import FEATURES, fitted_probe
+from sslsearch.train.remains import FEATURES, FILES, fitted_probe
 from sslsearch.values import Recipe
 
 Floats = NDArray[np.float64]
@@ -187,12 +188,23 @@ def decide(
     return Verdict(winner, default, default, (mean, low, high), False, sentence, ties)
 
 
-def contender_of(name: str, kind: str, rows: Sequence[Row], folder: Path) -> Contender | None:
+def optimism(verdict: Verdict, trials: Sequence[Row]) -> float:
+    """The winner's score while searching minus its score on fresh seeds."""
+    recipe = verdict.winner.contender.recipe
+    assert recipe is not None
+    seen = [r.score for r in trials if r.recipe.hash == recipe.hash and math.isfinite(r.score)]
+    return max(seen) - verdict.winner.score_interval[0] if seen else math.nan
+
+
+def contender_of(name: str, kind: str, rows: Sequence[Row], shelf: Shelf) -> Contender | None:
     """A recipe's confirmation runs as a contender; None if no run came through."""
     done = [row for row in rows if row.status == "ok"]
     if not done:
         return None
-    runs = {row.name: folder / "trials" / row.name / FEATURES for row in done}
+    for row in done:
+        for file in FILES:
+            shelf.fetch(f"trials/{row.name}/{file}")
+    runs = {row.name: shelf.path(f"trials/{row.name}/{FEATURES}") for row in done}
     scores = tuple(row.score for row in done)
     return Contender(name, kind, done[0].recipe, runs, scores)
 

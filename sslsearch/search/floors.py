@@ -28,6 +28,7 @@ from sslsearch.probe.base import build, rung_scores
 from sslsearch.probe.metrics import sign
 from sslsearch.search.board import Line
 from sslsearch.search.confirm import Contender
+from sslsearch.search.shelf import Shelf, shelf_of_worker
 from sslsearch.space import Space
 from sslsearch.values import Recipe, Scores
 
@@ -39,17 +40,20 @@ ALWAYS = "majority"  # costs nothing, and no score means anything without it
 class FloorRunner:
     """Computes floors one after another. An actor."""
 
-    def __init__(self, train: Any, test: Any, folder: str, probe: dict[str, Any]) -> None:
+    def __init__(
+        self, train: Any, test: Any, folder: str, probe: dict[str, Any], storage: str | None = None
+    ) -> None:
         os.nice(NICE)
         whole, self.test = Samples.from_table(train), Samples.from_table(test)
         self.probe = build(probe)
         self.train = whole.showing(self.probe.rows(whole))
-        self.folder = Path(folder)
+        self.shelf = shelf_of_worker(folder, storage)
 
     def run(self, name: str, seed: int, encoder: dict[str, Any], key: str) -> str:
-        """Compute one floor, unless it lies there already; returns the path of its features."""
+        """Compute one floor, unless it lies there already; returns the name of its features."""
         torch.set_num_threads(1)  # again each time: numba's threads raise it
-        path = self.folder / "floors" / f"{name}-{key}-s{seed}.safetensors"
+        file = f"floors/{name}-{key}-s{seed}.safetensors"
+        path = self.shelf.fetch(file)
         if not path.exists():
             floor = registry.get("floor", name)
             eyes = (self.probe,) if "probe" in signature(floor.make).parameters else ()
@@ -63,7 +67,8 @@ class FloorRunner:
             about = {"sees_labels": made.sees_labels, "predicts": made.predicts}
             save_file(tensors, part, metadata={k: json.dumps(v) for k, v in about.items()})
             part.replace(path)
-        return str(path)
+            self.shelf.put(file)
+        return file
 
 
 class Floors:
@@ -71,10 +76,19 @@ class Floors:
 
     Args:
         encoder: the encoder choice that floors with an encoder use until a winner is known.
+        storage: through which features come here, None if the folder is shared.
     """
 
-    def __init__(self, space: Space, encoder: dict[str, Any], data: Prepared, folder: Path) -> None:
-        self.space, self.encoder, self.folder = space, encoder, folder
+    def __init__(
+        self,
+        space: Space,
+        encoder: dict[str, Any],
+        data: Prepared,
+        folder: Path,
+        storage: str | None = None,
+    ) -> None:
+        self.space, self.encoder, self.shelf = space, encoder, Shelf(folder, storage)
+        self.storage = storage
         self.probe = build(space.probe.model_dump())
         samples = Samples.from_table(data.train)
         samples = samples.showing(self.probe.rows(samples))
@@ -104,7 +118,7 @@ class Floors:
         """An actor of its own, asked for floors by name, each of an encoder."""
         probe = self.space.probe.model_dump()
         self.runner = ray.remote(num_cpus=0)(FloorRunner).remote(
-            *self.tables, str(self.folder), probe
+            *self.tables, str(self.shelf.folder), probe, self.storage
         )
         for name, encoder in asked.items():
             self._begin(name, encoder)
@@ -120,7 +134,7 @@ class Floors:
         """Of each seed, once they are there; where the actor has died another goes on."""
         for death in range(RESTARTS + 1):
             try:
-                return [Path(path) for path in ray.get(self.refs[name])]
+                return [self.shelf.fetch(file) for file in ray.get(self.refs[name])]
             except ray.exceptions.RayActorError:
                 if death == RESTARTS:
                     raise

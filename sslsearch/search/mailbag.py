@@ -71,4 +71,8 @@ def unpack(answer: dict[str, Any]) -> Report:
 
 def checkpoint_path(folder: Path, trial: str) -> Path:
     """Where a trial's last rung lies while it may still be needed."""
-    return folder / "trials" / trial / "rung.safetensors"
+    return folder / checkpoint_name(trial)
+
+
+def checkpoint_name(trial: str) -> str:
+    return f"trials/{trial}/rung.safetensors"

@@ -21,14 +21,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sslsearch.search import mailbag
 from sslsearch.search.pareto import Objectives, objectives, standing
-from sslsearch.space import Goal
+from sslsearch.search.row import Row
+from sslsearch.space import Goal, Space
 from sslsearch.values import Report
 
 CONTINUE: str = TrialScheduler.CONTINUE
@@ -123,3 +124,15 @@ def bracket_shares(rungs: int, eta: int) -> list[float]:
     """
     sizes = [math.ceil(rungs / (s + 1) * eta**s) for s in reversed(range(rungs))]
     return [size / sum(sizes) for size in sizes]
+
+
+def halving(space: Space, trials: Sequence[Row]) -> FamilyHalving:
+    """The scheduler of a space, which knows what earlier runs of the study have reported."""
+    goal, how = space.goal, space.search.scheduler
+    past = [
+        (row.recipe.family, report.rung, objectives(report, sum(report.seconds.values()), goal))
+        for row in trials
+        for report in row.reports
+        if report.status == "ok"
+    ]
+    return FamilyHalving(space.fidelity.eta, len(space.fidelity.rungs()), past, how, goal)

@@ -54,6 +54,7 @@ class Slot(ray.tune.Trainable):  # type: ignore[misc]
         self._commands: list[dict[str, Any]] = config["commands"]
         self._done = 0
         self._setup = ray.get(config["setup"])
+        Path(self._setup["storage"]).mkdir(parents=True, exist_ok=True)  # on this node
         self._mailbox = open_mailbox()
         self._closing = False
         self._open()

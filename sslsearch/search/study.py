@@ -28,6 +28,7 @@ from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
+from sslsearch.search.mirror import Mirror
 from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
@@ -35,10 +36,9 @@ from sslsearch.search.opening import (
     refuse_what_cannot_be_judged,
     starts,
 )
-from sslsearch.search.pareto import objectives
 from sslsearch.search.record import Record
 from sslsearch.search.resources import Fit, Room, fit
-from sslsearch.search.scheduler import FamilyHalving
+from sslsearch.search.scheduler import halving
 from sslsearch.search.slot import Slot, slot_of
 from sslsearch.space import Space
 from sslsearch.track.console import Console
@@ -89,6 +89,9 @@ class Study:
     ) -> None:
         self.space, self.folder, self.console = space, folder.resolve(), console
         self.started = time.monotonic()
+        self.mirror = Mirror(space.compute.storage, self.folder, console.note)
+        self.mirror.restore()
+        self.rays = self.mirror.folder_of_ray()
         refuse_other_question(self.folder / "space.yaml", space)
         console.phase("reading the data")
         self._new = not self.folder.exists()  # a large pool is put there in files
@@ -116,7 +119,9 @@ class Study:
         ended = [row for row in self.record.rows("trial") if row.status != "running"]
         told = [(r.name, r.recipe.family, cast(Status, r.status), r.score) for r in ended]
         console.goes_on(told, spent)
-        self.floors = Floors(space, self.default["encoder"], self.data, self.folder)
+        self.floors = Floors(
+            space, self.default["encoder"], self.data, self.folder, self.mirror.uri
+        )
         experiment = f"sslsearch/{space.name}"
         self.tracker = Tracker(self.folder, space.track.mlflow, experiment, console.note)
 
@@ -155,16 +160,26 @@ class Study:
                 raise
             room = Room(fitted, swept_nodes)
             announcer = Announcer(
-                self.folder, self.record, self.console, self.tracker, self.floors, room
+                self.folder,
+                self.record,
+                self.console,
+                self.tracker,
+                self.floors,
+                room,
+                self.mirror,
             )
             self._introduce(fitted)
+            if self.mirror.restored:
+                announcer.catch_up()
+            self.mirror.begin(self.record.rows, self.space.track.keep == "all")
             conductor = self._search(fitted, room, announcer)
             return self._confirm(conductor, announcer)
 
     def close(self) -> None:
-        """Ship what MLflow has not got yet, for a while."""
+        """Ship what MLflow and the storage have not got yet, for a while."""
         if self.folder.exists():
             self.tracker.close()
+            self.mirror.close()
 
     def _withdraw(self) -> None:
         """Nothing can run: a new study leaves nothing behind."""
@@ -202,18 +217,18 @@ class Study:
             ray.tune.with_resources(Slot, slot_of),
             tune_config=ray.tune.TuneConfig(
                 search_alg=conductor,
-                scheduler=self._scheduler(),
+                scheduler=halving(self.space, self.record.rows("trial")),
                 num_samples=-1,
                 reuse_actors=True,
                 max_concurrent_trials=CEILING,
             ),
             run_config=ray.tune.RunConfig(
-                storage_path=str(self.folder / ".ray"),
+                storage_path=str(self.rays),
                 name=f"run-{os.getpid()}-{int(time.time())}",
                 verbose=0,
             ),
         ).fit()
-        shutil.rmtree(self.folder / ".ray", ignore_errors=True)
+        shutil.rmtree(self.rays, ignore_errors=True)
         return conductor
 
     def _setup(self, fitted: Fit) -> Any:
@@ -222,6 +237,7 @@ class Study:
         self.floors.place(train, test)
         folder, threads = str(self.folder), fitted.threads
         shared = {"train": train, "test": test, "folder": folder, "threads": threads}
+        shared["storage"] = self.mirror.uri
         return ray.put(
             {
                 "program": PROGRAM,
@@ -229,21 +245,10 @@ class Study:
                 "workers": fitted.workers,
                 "resources": fitted.resources,
                 "use_gpu": fitted.use_gpu,
-                "storage": str(self.folder / ".ray"),
+                "storage": str(self.rays),
                 "recycle_after": self.space.compute.recycle_after,
             }
         )
-
-    def _scheduler(self) -> FamilyHalving:
-        goal, how = self.space.goal, self.space.search.scheduler
-        past = [
-            (row.recipe.family, report.rung, objectives(report, sum(report.seconds.values()), goal))
-            for row in self.record.rows("trial")
-            for report in row.reports
-            if report.status == "ok"
-        ]
-        rungs = len(self.space.fidelity.rungs())
-        return FamilyHalving(self.space.fidelity.eta, rungs, past, how, goal)
 
     def _confirm(self, conductor: Conductor, announcer: Announcer) -> Answer:
         contenders = self._contenders(conductor)
@@ -261,7 +266,7 @@ class Study:
         )
         verdict = confirm.decide(confirmed, metric, test.groups_N)
         announcer.write_board(self._tests(confirmed, announcer))
-        optimism = self._optimism(verdict)
+        optimism = confirm.optimism(verdict, self.record.rows("trial"))
         return Answer(verdict, confirmed, optimism, conductor.device, conductor.devices)
 
     def _contenders(self, conductor: Conductor) -> list[confirm.Contender]:
@@ -273,7 +278,7 @@ class Study:
         for name, recipe in named.items():
             runs = [row for row in rows if row.recipe.hash == recipe.hash]
             kind = "default" if recipe is self.default else "finalist"
-            contender = confirm.contender_of(name, kind, runs, self.folder)
+            contender = confirm.contender_of(name, kind, runs, self.floors.shelf)
             made += [] if contender is None else [contender]
         if not made or made[0].kind != "default":
             raise RuntimeError("the default recipe failed on every fresh seed; see leaderboard.csv")
@@ -289,10 +294,3 @@ class Study:
                 mean = float(np.mean(one.test))
                 announcer.floor_lines[one.name] = Line(**{**line, "test_score": mean})
         return tests
-
-    def _optimism(self, verdict: confirm.Verdict) -> float:
-        recipe = verdict.winner.contender.recipe
-        assert recipe is not None
-        rows = [r for r in self.record.rows("trial") if r.recipe.hash == recipe.hash]
-        seen = [row.score for row in rows if math.isfinite(row.score)]
-        return max(seen) - verdict.winner.score_interval[0] if seen else math.nan

@@ -91,6 +91,13 @@ class Spool:
         return offsets
 
 
+def read_log(folder: Path) -> list[Event]:
+    """All whole events of a study; its log is not touched."""
+    path = folder / "events.jsonl"
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [event for event in map(_parse, lines) if event is not None]
+
+
 def _key(target: str) -> str:
     return hashlib.sha256(target.encode()).hexdigest()[:12]  # a URI may hold a password
 

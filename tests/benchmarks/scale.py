@@ -36,6 +36,7 @@ from sslsearch.search import mailbag, study
 from sslsearch.search.announce import Announcer
 from sslsearch.search.conductor import Conductor
 from sslsearch.search.resources import Fit, Room
+from sslsearch.search.scheduler import halving
 from sslsearch.space import Space, parse
 from sslsearch.track.console import Console
 from sslsearch.values import Report
@@ -186,7 +187,7 @@ def on_the_driver(args: argparse.Namespace, folder: Path) -> dict[str, float]:
         made.space, made.record, made.folder, None, room, made.clock, announcer, made.default,
         lambda rows: [],
     )  # fmt: skip
-    play(conductor, made._scheduler())
+    play(conductor, halving(made.space, made.record.rows("trial")))
     figures: dict[str, float] = {}
     for at in [at for at in AT if at <= args.trials]:
         wall, busy = watch.per_trial(at)

@@ -22,6 +22,7 @@ from sslsearch.probe.forecast import Forecast
 from sslsearch.probe.impute import Impute
 from sslsearch.probe.numbers import Numbers
 from sslsearch.search.floors import FloorRunner
+from sslsearch.search.shelf import Shelf
 from sslsearch.train.embed import features
 from sslsearch.values import Batch
 
@@ -171,13 +172,13 @@ def test_floors_of_numbers_are_judged_as_trials_are(name: str, tmp_path: Path) -
     gives = registry.get("probe", name).gives
     train, test = Samples.from_table(done.train), Samples.from_table(done.test)
     runner = FloorRunner.__new__(FloorRunner)
-    runner.probe, runner.test, runner.folder = probe, test, tmp_path
+    runner.probe, runner.test, runner.shelf = probe, test, Shelf(tmp_path, None)
     runner.train = shown = train.showing(probe.rows(train))
     truth = probe.truth(test, torch.arange(len(test)), shown)
     errors = {}
     for floor, part in registry.parts("floor", "timeseries").items():
         if part.needs <= gives and floor != "untrained":
-            path = Path(runner.run(floor, 0, {}, "key"))
+            path = tmp_path / runner.run(floor, 0, {}, "key")
             seen = load_file(path)
             assert len(seen["train"]) == len(shown.labelled)
             if floor != "raw":

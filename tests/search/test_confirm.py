@@ -15,6 +15,7 @@ from sslsearch.search import confirm
 from sslsearch.search.opening import refuse_other_question
 from sslsearch.search.outcome import shareable
 from sslsearch.search.record import Record, Row
+from sslsearch.search.shelf import Shelf
 from sslsearch.space import Space, parse
 from sslsearch.track.params import scrub
 from sslsearch.values import Recipe, Report
@@ -132,7 +133,7 @@ def test_workers_never_get_test_labels(prepared: Prepared) -> None:
 
 def test_failed_runs_do_not_confirm(tmp_path: Path) -> None:
     failed = [replace(row("f", 0.1, [0.1]), status="nan")]
-    assert confirm.contender_of("default", "default", failed, tmp_path) is None
+    assert confirm.contender_of("default", "default", failed, Shelf(tmp_path, None)) is None
 
 
 def test_what_is_kept_or_shared_holds_no_password(space: Space, tmp_path: Path) -> None:
