@@ -28,6 +28,7 @@ from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
+from sslsearch.search.logged import study_params
 from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
@@ -173,11 +174,10 @@ class Study:
             shutil.rmtree(self.folder)
 
     def _introduce(self, fitted: Fit) -> None:
-        source, data = self.space.data.source, dict(self.data.summary)
-        params = {"data": data, "slots": fitted.slots, "workers": fitted.workers}
+        data, params = self.space.data, study_params(self.space, self.data.summary)
         self.tracker.study(
-            tags={"sslsearch.goal": str(self.space.goal), "sslsearch.source": source},
-            params=params,
+            tags={"sslsearch.source": data.source, "sslsearch.modality": data.modality},
+            params={**params, "slots": fitted.slots, "workers": fitted.workers},
             space_text=self.space.text,
         )
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from mlflow_server import free_port, serve, stop
 
-from sslsearch.track.mlflow import Tracker, absolute_uri, run_name, thin
+from sslsearch.track.mlflow import Tracker
+from sslsearch.track.place import absolute_uri
+from sslsearch.track.runs import run_name, thin
 from sslsearch.values import Recipe, Report
 
 EXPERIMENT = "sslsearch/toy"
