@@ -24,14 +24,17 @@ class Served(PythonModel):  # type: ignore[misc]  # mlflow has no types
     def load_context(self, context: Any) -> None:
         self.trained = sslsearch.load(context.artifacts["best"])
 
-    def predict(self, context: Any, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(
+        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> np.ndarray | pd.DataFrame:
         """Embeddings (samples, features) float32; or a row per sample: its likeliest class, and
-        the probability of each. (Without annotations, from which MLflow would make a signature.)
+        the probability of each. The rows of a table come as a DataFrame; it is annotated as an
+        array because of that MLflow makes no signature of its own.
         """
         output = (params or {}).get("output", EMBEDDING)
         if output not in (EMBEDDING, PREDICTION):
             raise ValueError(f"output is {EMBEDDING} or {PREDICTION}, not {output!r}")
-        ragged = isinstance(model_input, np.ndarray) and model_input.dtype == object
+        ragged = isinstance(model_input, np.ndarray) and model_input.dtype.kind == "O"
         embedding_ND = self.trained.embed(list(model_input) if ragged else model_input)
         if output == EMBEDDING:
             return embedding_ND

@@ -78,16 +78,6 @@ def assert_complete(uri: str, trials: int) -> None:
         assert len(history["seconds/total"]) == 1
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """An MLflow database with its tables: making them takes seconds, copying them does not."""
-    folder = tmp_path_factory.mktemp("empty")
-    tracker = Tracker(folder, f"sqlite:///{folder}/mlflow.db", "warm")
-    tracker.study()
-    tracker.close(60)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def uri(tmp_path, empty_database) -> str:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
