@@ -111,6 +111,13 @@ class GraphModality(Modality):
     def whole(self, raw: pa.Table) -> bool:
         return NODE in raw.column_names
 
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> Any:
+        """None yet: a node is nothing without the graph it stands in."""
+        raise ValueError(
+            "nodes and graphs are not asked for one request at a time, for a sample comes with "
+            "its edges; use sslsearch.load(…).embed, or python -m sslsearch.embed"
+        )
+
     def usable(self, raw: pa.Table) -> np.ndarray:
         if self.whole(raw):
             return np.ones(len(raw), bool)

@@ -36,10 +36,19 @@ def study_params(space: Space, summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def told_of(space: Space) -> dict[str, str]:
+    """Tags of a study that begins: what is asked of which data."""
+    return {
+        "sslsearch.goal": str(space.goal),
+        "sslsearch.source": space.data.source,
+        "sslsearch.modality": space.data.modality,
+    }
+
+
 def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
     """result.json as metrics of the study's run."""
-    who = {"winner": result["winner"], "default": result["default"], "exported": exported(result)}
-    made = {f"{name}/{key}": one[key] for name, one in who.items() for key in FIGURES}
+    made = {key: exported(result)[key] for key in FIGURES}  # in the columns of its trials
+    made |= {f"{one}/{key}": result[one][key] for one in ("winner", "default") for key in FIGURES}
     made |= {f"difference/{key}": value for key, value in result["difference"].items()}
     made |= {f"floor/{name}/test": floor["test"] for name, floor in result["floors"].items()}
     made["optimism"] = result["optimism"]

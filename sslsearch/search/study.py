@@ -28,7 +28,7 @@ from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
-from sslsearch.search.logged import study_params
+from sslsearch.search.logged import study_params, told_of
 from sslsearch.search.opening import (
     best_of,
     refuse_large_batches,
@@ -174,9 +174,9 @@ class Study:
             shutil.rmtree(self.folder)
 
     def _introduce(self, fitted: Fit) -> None:
-        data, params = self.space.data, study_params(self.space, self.data.summary)
+        params = study_params(self.space, self.data.summary)
         self.tracker.study(
-            tags={"sslsearch.source": data.source, "sslsearch.modality": data.modality},
+            tags=told_of(self.space),
             params={**params, "slots": fitted.slots, "workers": fitted.workers},
             space_text=self.space.text,
         )

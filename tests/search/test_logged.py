@@ -72,10 +72,12 @@ def result(exported: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("exported", "test"), [("finalist 1", 0.9), ("default", 0.8)])
-def test_the_figures_of_what_is_exported_stand_under_one_name(exported: str, test: float) -> None:
+def test_the_figures_of_what_is_exported_stand_in_the_columns_of_trials(
+    exported: str, test: float
+) -> None:
     made = flat_metrics(result(exported))
-    assert made["exported/test"] == test
-    assert made["exported/test_low"] == pytest.approx(test - 0.1)
+    assert made["test"] == test
+    assert made["test_low"] == pytest.approx(test - 0.1)
     assert made["floor/raw/test"] == 0.5
     assert made["trials/failed"] == 2
     assert "difference/high" not in made  # not known
