@@ -85,11 +85,25 @@ def requirements(best: Path) -> list[str]:
     return [f"sslsearch=={sslsearch.__version__}", *pinned]
 
 
-def _kind(column: Any) -> str:
+def _kind(column: Any) -> Any:
     from pandas.api import types
 
     if types.is_bool_dtype(column):
         return "boolean"
     if types.is_datetime64_any_dtype(column):
         return "datetime"
+    if any(isinstance(cell, list) for cell in column):
+        return _nested(list(column))
     return "double" if types.is_numeric_dtype(column) else "string"
+
+
+def _nested(cells: list[Any]) -> Any:
+    """The type of lists in lists of numbers."""
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array
+
+    inner = [item for cell in cells for item in cell]
+    if any(isinstance(item, list) for item in inner):
+        return Array(_nested(inner))
+    whole = all(isinstance(item, int) for item in inner)
+    return Array(DataType.long if whole else DataType.double)

@@ -1,5 +1,6 @@
 """Raw samples as arrays and back: a served encoder is asked in the form that training read."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from sslsearch import registry
 from sslsearch.modalities.table_cells import cells_of
+from sslsearch.track.packing import plain, signature
 
 
 def fitted(name: str, raw: pa.Table | None = None) -> tuple[Any, pa.Table, dict[str, Any]]:
@@ -67,7 +69,45 @@ def test_coloured_images_have_their_colours_last() -> None:
     assert (assert_there_and_back(modality, raw, modality.fit(raw)) == x_NHWC).all()
 
 
+def test_graphs_are_rows_of_nested_lists() -> None:
+    frame = assert_there_and_back(*fitted("graph"))
+    assert list(frame.columns) == ["x", "edges"]
+    modality, state = (
+        registry.get("modality", "graph").bind({})(),
+        {"sample": "graph", "features": 1},
+    )
+    lonely = [{"x": [[1.0]], "edges": []}, {"x": [[1.0], [2.0]], "edges": [[0, 1]]}]
+    again = modality.to_arrays(modality.from_arrays(lonely, state), state)
+    assert again.to_dict("records") == lonely
+    with pytest.raises(ValueError, match=r"graph 1 .*leads to a node"):
+        modality.from_arrays([lonely[0], {"x": [[1.0]], "edges": [[0, 1]]}], state)
+    with pytest.raises(ValueError, match="2 features, but 1"):
+        modality.from_arrays([{"x": [[1.0, 2.0]], "edges": []}], state)
+    with pytest.raises(ValueError, match="'edges'"):
+        modality.from_arrays([{"x": [[1.0]]}], state)
+
+
 def test_nodes_of_one_graph_have_no_such_form() -> None:
-    modality, raw, state = fitted("graph")
-    with pytest.raises(ValueError, match="graph"):
-        modality.to_arrays(raw, state)
+    modality = registry.get("modality", "graph").bind({})()
+    raw = modality.read("karate:club", {}, Path())
+    with pytest.raises(ValueError, match="a node is nothing without its graph"):
+        modality.to_arrays(raw, modality.fit(raw))
+
+
+@pytest.mark.parametrize("name", ["timeseries", "image", "tabular", "graph"])
+def test_what_a_served_model_is_asked_passes_its_signature(name: str, tmp_path: Path) -> None:
+    """As MLflow checks it, and after the way through JSON."""
+    from mlflow.models import Model
+    from mlflow.models.utils import _enforce_schema, _Example
+
+    modality, raw, state = fitted(name)
+    arrays = modality.to_arrays(raw, state)
+    schema = signature(arrays, modality.varies, 4).inputs
+    example = _Example(plain(arrays))
+    example.save(str(tmp_path))
+    model = Model(saved_input_example_info=example.info, signature=signature(arrays, (), 4))
+    again = _enforce_schema(model.load_input_example(str(tmp_path)), schema)
+    once = modality.preprocess(raw, state)
+    told = modality.preprocess(modality.from_arrays(again, state), state)
+    for column in told.column_names:
+        assert told[column].to_pylist() == once[column].to_pylist(), column
