@@ -106,9 +106,9 @@ class Tabular(Modality):
         return cells_of(table.select(list(state["kinds"])), said, "these rows")
 
     def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> pd.DataFrame:
-        """The columns that training had: numbers as float64, and missing ones as NaN or None."""
+        """The columns that training had: numbers as float64; NaN or None is missing."""
         cells = pa.table({name: cell(raw, name) for name in state["kinds"]})
-        frame: pd.DataFrame = cells.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        frame: pd.DataFrame = cells.to_pandas()
         return frame
 
     def usable(self, raw: pa.Table) -> np.ndarray:

@@ -47,7 +47,7 @@ def pack(best: Path, example: Path, to: Path, about: Mapping[str, Any]) -> None:
         python_model=CODE,
         artifacts={"best": str(best)},
         signature=signature(arrays, trained.modality.varies, trained.width),
-        input_example=plain(arrays),
+        input_example=arrays,
         pip_requirements=requirements(best),
     )
 
@@ -69,15 +69,6 @@ def signature(arrays: Any, varies: tuple[int, ...], width: int) -> Any:
     )
 
 
-def plain(arrays: Any) -> Any:
-    """The example as JSON can hold it: in a table, None where nothing is known."""
-    if isinstance(arrays, np.ndarray):
-        return arrays
-    unknown = {name: column.dtype == "boolean" for name, column in arrays.items()}
-    loose = arrays.astype({name: object for name, odd in unknown.items() if odd})
-    return loose.where(loose.notna(), None) if any(unknown.values()) else loose
-
-
 def requirements(best: Path) -> list[str]:
     """This sslsearch, and the libraries that the encoder was exported with, for pip."""
     about = json.loads((best / bundle.PROBE).read_text(encoding="utf-8"))
@@ -88,7 +79,7 @@ def requirements(best: Path) -> list[str]:
 def _kind(column: Any) -> Any:
     from pandas.api import types
 
-    if types.is_bool_dtype(column):
+    if types.is_bool_dtype(column) or any(isinstance(cell, bool) for cell in column):
         return "boolean"
     if types.is_datetime64_any_dtype(column):
         return "datetime"

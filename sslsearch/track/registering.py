@@ -7,7 +7,9 @@ The alias `champion` stands at the newest verdict.
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from sslsearch.track.spool import Event
 from sslsearch.train import bundle
 
 ALIAS = "champion"
-ANSWER, DECIDED = "sslsearch.answer", "sslsearch.decided"  # tags; decided: ms since 1970
+ANSWER, DECIDED = "sslsearch.answer", "sslsearch.decided"  # tags; decided: when, UTC
+VERSIONS = "mlflow.modelVersions"  # a tag by which MLflow shows where a model is registered
 NAMED = "best"  # the logged model, in the study's run
 KNOWN = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
 ABOUT = (
@@ -49,7 +52,7 @@ class Registrar:
         if not self._ours(event):
             self._ensure_name(event)
             model = self._model(event)
-            self._client.create_model_version(
+            made = self._client.create_model_version(
                 name,
                 model.artifact_location,
                 run_id=self._run,
@@ -57,6 +60,8 @@ class Registrar:
                 description=event["description"],
                 model_id=model.model_id,
             )
+            known = json.dumps([{"name": name, "version": int(made.version)}])
+            self._client.set_logged_model_tags(model.model_id, {VERSIONS: known})
         for double in sorted(self._ours(event), key=lambda version: int(version.version))[
             1:
         ]:  # a request that timed out may have been served late
@@ -135,11 +140,13 @@ class Registrar:
 
     def _point_alias(self, name: str) -> None:
         decided = [v for v in self._versions(name) if DECIDED in v.tags]
-        newest = max(decided, key=lambda v: (int(v.tags[DECIDED]), int(v.version)))
+        newest = max(decided, key=lambda v: (v.tags[DECIDED], int(v.version)))
         now = self._client.get_registered_model(name).aliases
         if str(now.get(ALIAS)) != str(newest.version):
             self._client.set_registered_model_alias(name, ALIAS, newest.version)
 
 
 def _tags(event: Event) -> dict[str, str]:
-    return {**event["tags"], ANSWER: event["answer"], DECIDED: str(event["time"])}
+    decided = datetime.fromtimestamp(event["time"] / 1000, UTC)
+    when = decided.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+    return {**event["tags"], ANSWER: event["answer"], DECIDED: when}

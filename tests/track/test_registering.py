@@ -81,6 +81,8 @@ def test_the_version_says_what_it_is(place: Place, exported: Exported) -> None:
     model = place.client.get_logged_model(output.model_id)
     assert str(model.status) == "READY"
     assert model.params["pretext"] == "simclr"
+    registered = json.loads(model.tags["mlflow.modelVersions"])
+    assert [(one["name"], int(one["version"])) for one in registered] == [(NAME, 1)]
     assert {metric.key: metric.value for metric in model.metrics} == {"test": 0.9, "test_low": 0.8}
 
 

@@ -62,7 +62,7 @@ REST = """
 optim: {{batch_size: 8 | 16, lr: 1e-3..1e-2 log}}
 probe: {{against: [untrained, majority]}}
 fidelity: {{first: 32, last: 96, eta: 3}}
-budget: {{trials: 3, minutes: 5}}
+budget: {{trials: 2, minutes: 5}}
 search: {{start_from: none}}
 confirm: {{top: 1, seeds: 2}}
 track: {{mlflow: "{uri}"}}
@@ -199,7 +199,7 @@ def test_the_champion_answers_over_http(team: Team) -> None:
     with (team.folder / "serve.log").open("wb") as log:
         server = subprocess.Popen(
             command,
-            env={**os.environ, "MLFLOW_TRACKING_URI": team.uri},
+            env={**os.environ, "MLFLOW_TRACKING_URI": team.uri, "PATH": activated()},
             stdout=log,
             stderr=log,
             process_group=0,
@@ -217,6 +217,11 @@ def test_the_champion_answers_over_http(team: Team) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def activated() -> str:
+    """The PATH of an activated environment: MLflow calls uvicorn by its bare name."""
+    return f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 def ask(port: int, where: str, body: Any, patience: float = 0.0) -> Any:
