@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,24 +63,17 @@ class Registrar:
             )
             known = json.dumps([{"name": name, "version": int(made.version)}])
             self._client.set_logged_model_tags(model.model_id, {VERSIONS: known})
-        for double in sorted(self._ours(event), key=lambda version: int(version.version))[
-            1:
-        ]:  # a request that timed out may have been served late
+        for double in self._ours(event)[1:]:  # a request that timed out may be served late
             self._client.delete_model_version(name, double.version)
         self._point_alias(name)
 
     def _versions(self, name: str) -> list[Any]:
-        versions, page = [], None
-        while True:
-            found = self._client.search_model_versions(f"name = '{name}'", page_token=page)
-            versions += found
-            page = found.token
-            if not page:
-                return versions
+        return _all(self._client.search_model_versions, f"name = '{name}'")
 
     def _ours(self, event: Event) -> list[Any]:
-        versions = self._versions(event["name"])
-        return [v for v in versions if v.tags.get(ANSWER) == event["answer"]]
+        """Versions of this answer, the oldest first."""
+        ours = [v for v in self._versions(event["name"]) if v.tags.get(ANSWER) == event["answer"]]
+        return sorted(ours, key=lambda version: int(version.version))
 
     def _ensure_name(self, event: Event) -> None:
         from mlflow.exceptions import MlflowException
@@ -100,7 +94,7 @@ class Registrar:
             )
         found = [
             model
-            for model in self._client.search_logged_models([self._experiment_id])
+            for model in _all(self._client.search_logged_models, [self._experiment_id])
             if model.tags.get(ANSWER) == event["answer"]
         ]
         model = found[0] if found else self._make(event)
@@ -144,6 +138,17 @@ class Registrar:
         now = self._client.get_registered_model(name).aliases
         if str(now.get(ALIAS)) != str(newest.version):
             self._client.set_registered_model_alias(name, ALIAS, newest.version)
+
+
+def _all(search: Callable[..., Any], what: Any) -> list[Any]:
+    """Every page of a search."""
+    found, page = [], None
+    while True:
+        some = search(what, page_token=page)
+        found += some
+        page = some.token
+        if not page:
+            return found
 
 
 def _tags(event: Event) -> dict[str, str]:
