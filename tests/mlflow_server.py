@@ -16,15 +16,15 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def serve(folder: Path, port: int) -> "subprocess.Popen[bytes]":
+def serve(folder: Path, port: int, backend: str | None = None) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--backend-store-uri", backend or f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("ab") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, process_group=0)
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+    while server.poll() is None and time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
             return server

@@ -24,6 +24,7 @@ from sslsearch.data.rows import columns_of, content, gather, group_notes, groups
 from sslsearch.data.store import APART, JUDGES, table_of
 from sslsearch.values import InputSpec
 
+EXAMPLE = 3  # samples that show what is asked of a served encoder
 GENERAL = ("modality", "source", "labels", "columns", "group", "pool", "test", "seed")
 
 
@@ -40,6 +41,7 @@ class Prepared:
         preprocess: JSON-able; with it the modality does the same to new raw data.
         notes: a sentence for each thing that was done to the data, or is odd about it.
         summary: counts: pool, labelled, test, classes, per_class (labels), sizes of a sample.
+        example: the first raw training samples.
     """
 
     train: pa.Table | Mapped
@@ -49,6 +51,7 @@ class Prepared:
     preprocess: dict[str, Any]
     notes: list[str]
     summary: dict[str, Any]
+    example: pa.Table
 
 
 def prepare(
@@ -100,6 +103,7 @@ def prepare(
         preprocess=state,
         notes=notes,
         summary=_summary(seen, len(learnt), len(parts.test), classes, spec),
+        example=own.slice(0, EXAMPLE).select(content(own)),
     )
 
 

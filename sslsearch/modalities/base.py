@@ -53,6 +53,7 @@ class Modality(ABC):
         validation_apart: neither are they pretrained on, nor do they count in the statistics.
         full_batch: a batch size beyond the pool means all of it, and is no mistake.
         unusable: what is said of the rows that are not `usable`, and dropped.
+        varies: axes of the array of `to_arrays`, if it makes one, that may have any size.
     keeps_back: parts of samples are the test, not some of the samples: see `kept_back`.
     """
 
@@ -63,6 +64,7 @@ class Modality(ABC):
     validation_apart: bool = False
     full_batch: bool = False
     unusable: str = "hold nothing"
+    varies: ClassVar[tuple[int, ...]] = ()
     keeps_back: bool = False
 
     @abstractmethod
@@ -154,3 +156,12 @@ class Modality(ABC):
             f"{state['modality']} samples are handed in as an Arrow table, not as "
             f"{type(arrays).__name__}"
         )
+
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> Any:
+        """Raw samples as people hold them in memory: an array or a data frame that `from_arrays`
+        takes back. What a served model is asked about has this form.
+
+        Raises:
+            ValueError: they have none.
+        """
+        raise ValueError(f"{state['modality']} samples have no form as arrays")

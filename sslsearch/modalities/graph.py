@@ -30,6 +30,7 @@ from pydantic import Field
 from sslsearch.graph import Graph
 from sslsearch.modalities import graph_links, graph_made, graph_picture, graph_sources, graph_text
 from sslsearch.modalities.base import Modality, Role
+from sslsearch.modalities.graph_arrays import arrays_of_graphs, graphs_of_arrays
 from sslsearch.modalities.graph_raw import (
     NODE,
     Net,
@@ -42,6 +43,10 @@ from sslsearch.modalities.graph_raw import (
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
+ALONE = (
+    "a node is nothing without its graph, so nodes of one graph are not asked for as rows: hand "
+    "in the whole graph, as a table of .read('parquet:NODES.parquet') and the like"
+)
 FLAT = 1e-12  # a spread below this is rounding
 
 
@@ -110,6 +115,17 @@ class GraphModality(Modality):
 
     def whole(self, raw: pa.Table) -> bool:
         return NODE in raw.column_names
+
+    def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
+        """Many graphs as a data frame with `x` and `edges`, a row each (`graph_arrays`)."""
+        if state["sample"] == "node":
+            raise ValueError(ALONE)
+        return graphs_of_arrays(arrays, state["features"])
+
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> Any:
+        if state["sample"] == "node":
+            raise ValueError(ALONE)
+        return arrays_of_graphs(raw)
 
     def usable(self, raw: pa.Table) -> np.ndarray:
         if self.whole(raw):

@@ -56,6 +56,7 @@ class Images(Modality):
     default_encoder = "convnet"
     floors = ("majority", "raw", "untrained", "random_patches", "supervised")
     unusable = "cannot be decoded as images"
+    varies = (0, 1, 2)  # pixels are brought to the size of training
 
     def __init__(
         self,
@@ -96,6 +97,11 @@ class Images(Modality):
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         """(N, H, W) or (N, H, W, C): uint8, or floats in 0..1."""
         return table_of(self.pixels.of_arrays(checked(np.asarray(arrays), "the array")))
+
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> np.ndarray:
+        """(N, H, W), or (N, H, W, 3) where there are colours, uint8."""
+        x_NHWC = equal_arrays(raw, state).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(x_NHWC[..., 0] if x_NHWC.shape[-1] == 1 else x_NHWC)
 
     def usable(self, raw: pa.Table) -> np.ndarray:
         return np.asarray(raw["pixels"].is_valid())

@@ -29,6 +29,17 @@ def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
     return Ragged(values, steps_N, tuple(channels)).to_table(WHERE)
 
 
+def arrays_of_series(raw: pa.Table) -> np.ndarray:
+    """(N, C, T) float64; a series that is shorter than the longest ends in NaN."""
+    ragged = Ragged.from_table(raw)
+    channels, longest = len(ragged.channels), int(ragged.steps_N.max(initial=0))
+    x_NCT = np.full((len(ragged.steps_N), channels, longest), np.nan)
+    for row, (start, steps) in enumerate(zip(ragged.offsets, ragged.steps_N, strict=False)):
+        values = ragged.values[start : start + channels * steps]
+        x_NCT[row, :, :steps] = values.reshape(channels, steps)
+    return x_NCT
+
+
 def _block(x: np.ndarray, channels: int) -> np.ndarray:
     _refuse_text(x, WHERE)
     x_NCT = x[:, None, :] if x.ndim == 2 else x

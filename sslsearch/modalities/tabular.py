@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from pydantic import Field
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from sslsearch import plots
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import place
-from sslsearch.modalities.table_cells import KINDS, cells_of, kinds_of, named, present
+from sslsearch.modalities.table_cells import KINDS, cell, cells_of, kinds_of, named, present
 from sslsearch.modalities.table_files import SCHEMES, read_table
 from sslsearch.modalities.table_made import made_up
 from sslsearch.modalities.table_odd import maybe_codes, odd_columns
@@ -103,6 +104,12 @@ class Tabular(Modality):
         if missing:
             raise ValueError(f"these rows have no column {missing[0]!r}, which training had")
         return cells_of(table.select(list(state["kinds"])), said, "these rows")
+
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> pd.DataFrame:
+        """The columns that training had: numbers as float64; NaN or None is missing."""
+        cells = pa.table({name: cell(raw, name) for name in state["kinds"]})
+        frame: pd.DataFrame = cells.to_pandas()
+        return frame
 
     def usable(self, raw: pa.Table) -> np.ndarray:
         return np.asarray(present(raw).any(axis=1))

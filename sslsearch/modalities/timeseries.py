@@ -19,7 +19,7 @@ from sslsearch import plots
 from sslsearch.modalities import series_files, series_tables, series_windows
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
-from sslsearch.modalities.series_arrays import series_of_arrays
+from sslsearch.modalities.series_arrays import arrays_of_series, series_of_arrays
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
 from sslsearch.modalities.series_windows import PERIODS, Windows, cut
@@ -47,6 +47,7 @@ class TimeSeries(Modality):
     }
     default_encoder = "conv1d"
     floors = ("majority", "raw", "untrained", "multirocket", "supervised")
+    varies = (0, 2)  # a series may have another length than training's
     columns: ClassVar[dict[str, tuple[Any, str]]] = {
         "series": (str | list[str], "columns that hold the data"),
         "time": (str, "column that orders the steps of a series"),
@@ -128,6 +129,9 @@ class TimeSeries(Modality):
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         return series_of_arrays(arrays, state["channels"])
+
+    def to_arrays(self, raw: pa.Table, state: Mapping[str, Any]) -> np.ndarray:
+        return arrays_of_series(raw)
 
     def usable(self, raw: pa.Table) -> np.ndarray:
         ragged = Ragged.from_table(raw)

@@ -61,9 +61,17 @@ class Announcer(Listener):
             row.kind,
             row.recipe,
             row.seed,
+            "default" if self._of_default(row) else row.kind,
             origin=row.origin,
             optim={"lr_effective": effective_lr(row.recipe["optim"])},
         )
+
+    def _of_default(self, row: Row) -> bool:
+        """Is it a run of the default recipe on a fresh seed?"""
+        if row.kind == "trial":
+            return False
+        named = [r.recipe.hash for r in self.record.rows("trial") if r.origin == "default"]
+        return row.recipe.hash in named[-1:]
 
     def reported(self, row: Row, report: Report) -> None:
         self.floors.start()

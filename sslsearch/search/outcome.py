@@ -16,7 +16,9 @@ from sslsearch.report.page import build as build_report
 from sslsearch.search import confirm
 from sslsearch.search.board import front, line_of
 from sslsearch.search.cost import cost, rung_agreement, saved
+from sslsearch.search.logged import flat_metrics, study_tags, tests
 from sslsearch.search.pictured import draw, label, test_metric
+from sslsearch.search.registered import register
 from sslsearch.search.study import Answer, Study
 from sslsearch.track.params import scrub
 from sslsearch.track.summary import Row, Summary
@@ -24,7 +26,6 @@ from sslsearch.train import bundle, checkpoint
 from sslsearch.train.remains import ENCODER, fitted_probe
 from sslsearch.values import Recipe
 
-SCORES = ("score", "test")  # of the winner and the default, in MLflow
 SHOWN_OF_FRONT = 6  # trials, in the summary
 SHOWN = ("encoder", "pretext", "augment", "optim")  # of the best recipe, in the summary
 
@@ -39,10 +40,14 @@ def finish(study: Study, answer: Answer) -> Summary:
     made = draw(study, _recipe(answer.verdict.chosen), result)
     made.append(build_report(study.folder))
     tracker = study.tracker
-    tracker.summary(flat_metrics(result), {"sslsearch.verdict": answer.verdict.sentence})
+    chosen = _recipe(answer.verdict.chosen)
+    tracker.summary(flat_metrics(result), study_tags(chosen, result))
+    for run, test in tests(answer).items():
+        tracker.figures(run, {"test": test})
     names = ("leaderboard.csv", "result.json", "best/recipe.yaml", "best/probe.json")
     for path in [study.folder / name for name in names] + made:
         tracker.artifact(None, path)
+    register(study, chosen, result)
     study.mark_finished()
     return summarise(result, study.folder)
 
@@ -151,16 +156,6 @@ def _figures(one: confirm.Confirmed) -> dict[str, Any]:
         "test_runs": list(one.test),
         "seeds": len(one.test),
     }
-
-
-def flat_metrics(result: dict[str, Any]) -> dict[str, float]:
-    """result.json as metrics of the study's MLflow run."""
-    made = {f"{who}/{k}": result[who][k] for who in ("winner", "default") for k in SCORES}
-    made |= {f"floor/{name}/test": floor["test"] for name, floor in result["floors"].items()}
-    made["optimism"] = result["optimism"]
-    made["cost/device_hours"] = result["cost"]["device_hours"]
-    made["cost/overhead_fraction"] = result["cost"]["overhead_fraction"]
-    return {key: float(value) for key, value in made.items() if math.isfinite(value)}
 
 
 def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) -> None:

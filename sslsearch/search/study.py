@@ -28,6 +28,7 @@ from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
+from sslsearch.search.logged import study_params, told_of
 from sslsearch.search.mirror import Mirror
 from sslsearch.search.opening import (
     best_of,
@@ -188,11 +189,10 @@ class Study:
             shutil.rmtree(self.folder)
 
     def _introduce(self, fitted: Fit) -> None:
-        source, data = self.space.data.source, dict(self.data.summary)
-        params = {"data": data, "slots": fitted.slots, "workers": fitted.workers}
+        params = study_params(self.space, self.data.summary)
         self.tracker.study(
-            tags={"sslsearch.goal": str(self.space.goal), "sslsearch.source": source},
-            params=params,
+            tags=told_of(self.space),
+            params={**params, "slots": fitted.slots, "workers": fitted.workers},
             space_text=self.space.text,
         )
 

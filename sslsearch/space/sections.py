@@ -228,6 +228,9 @@ class Track(Section):
     keep: Literal["best", "all", "none"] = Field(
         default="best", description="encoders that are kept"
     )
+    registry: bool = Field(
+        default=True, description="the answer becomes a model version in MLflow's registry"
+    )
 
 
 class Compute(Section):

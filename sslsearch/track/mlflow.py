@@ -6,33 +6,24 @@ background, however slow or dead the server is; what is left at the end, the nex
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sslsearch.track.params import flatten, recipe_params, scrub
+from sslsearch.track.place import absolute_uri, quieten
+from sslsearch.track.registering import answer_of
+from sslsearch.track.runs import LOSS_POINTS, Kind, report_metrics, run_name, thin
 from sslsearch.track.shipping import Shipper
 from sslsearch.track.spool import Spool
 from sslsearch.values import Recipe, Report, Status
 
-Kind = Literal["trial", "finalist", "floor", "default"]
-
 EVENTS = 50  # shipped at once: as much as is sent again after a failure
-LOSS_POINTS = 100  # per report; MLflow draws no more, and each is a row in its database
 FIRST_WAIT, LAST_WAIT, FAREWELL_WAIT = 0.5, 30.0, 1.0  # seconds between tries
+ONCE = ("report", "finish", "figures")  # kinds of events that count once, told twice
 FAREWELL_TRIES = 3  # a server that refuses this often at the end will not come back for us
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "uc")
-QUIET = {  # unless the user has said otherwise
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # seconds; its own 120 with 7 tries is ours to decide
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-}
 
 
 class Tracker:
@@ -61,13 +52,13 @@ class Tracker:
         past, _ = self._spool.read()
         known = [event["study"] for event in past if event["kind"] == "study"]
         self.study_id = study_id or (known[-1] if known else uuid.uuid4().hex[:12])
-        self._told = {_once(event) for event in past if event["kind"] in ("report", "finish")}
+        self._told = {_once(event) for event in past if event["kind"] in ONCE}
         self._begun = False  # and not yet over
         self._wake, self._closing, self._stop = (threading.Event() for _ in range(3))
         self._drained = threading.Event()
         self._thread: threading.Thread | None = None
         if self.uri is not None:
-            os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
+            quieten()
             self._target = f"{self.uri}|{experiment}"
             self._shipper = Shipper(self.uri, experiment, self.study_id, self._folder, console)
             self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
@@ -97,21 +88,25 @@ class Tracker:
         kind: Kind,
         recipe: Recipe | None,
         seed: int | None = None,
+        role: Kind | None = None,
         **extra: Any,
     ) -> None:
-        """A trial starts. `extra` are further params, such as optim={"lr_effective": 0.01}."""
+        """A trial starts. `extra` are further params, such as optim={"lr_effective": 0.01}.
+
+        `role` names it, where that is not its kind: a finalist's run may be the default recipe's.
+        """
         params = recipe_params(recipe) if recipe else {}
         params |= flatten({"kind": kind, **({} if seed is None else {"seed": seed}), **extra})
         tags = {"sslsearch.kind": kind, "sslsearch.status": "running"}
         if recipe:
             tags["sslsearch.recipe"] = recipe.hash
-        name = run_name(str(trial_id), number, kind, recipe, seed)
+        name = run_name(str(trial_id), number, role or kind, recipe, seed)
         self._append("trial", trial=str(trial_id), name=name, tags=tags, params=params)
 
     def report(self, trial_id: str, report: Report) -> None:
         """What was seen at a rung; told twice (a trial that was restored), it counts once."""
         metrics = [
-            (key, value, report.samples_seen) for key, value in _report_metrics(report).items()
+            (key, value, report.samples_seen) for key, value in report_metrics(report).items()
         ]
         losses = [("loss", loss, seen) for seen, loss in thin(report.losses, LOSS_POINTS)]
         event: dict[str, Any] = {
@@ -145,6 +140,16 @@ class Tracker:
             event["metrics"] = [(k, v, 0) for k, v in figures.items() if v is not None]
         self._append("finish", **event)
 
+    def figures(self, trial_id: str, metrics: Mapping[str, float]) -> None:
+        """What is known of a trial only after its end, such as its test score."""
+        event: dict[str, Any] = {
+            "trial": str(trial_id),
+            "metrics": [(key, value, 0) for key, value in metrics.items()],
+        }
+        if _once(event) not in self._told:
+            self._told.add(_once(event))
+            self._append("figures", **event)
+
     def artifact(self, trial_id: str | None, path: Path, folder: str = "") -> None:
         """Keep a file or a folder's files with a trial, or with the study (None)."""
         path = Path(path).resolve()
@@ -161,6 +166,37 @@ class Tracker:
         self._begun = False
         rows = [(key, value, 0) for key, value in metrics.items()]
         self._append("summary", status="ok", tags=_texts(tags), metrics=rows)
+
+    def model(
+        self,
+        best: Path,
+        example: Path,
+        name: str,
+        space: str,
+        sentence: str,
+        description: str,
+        recipe: Recipe,
+        tags: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> None:
+        """The answer's encoder, for a version of the registered model `name`.
+
+        Args:
+            best: its folder, in the study's; `example`: raw samples beside it.
+            sentence: the verdict; with the study and the weights it tells this answer from others.
+        """
+        self._append(
+            "model",
+            best=best.name,
+            example=example.name,
+            **answer_of(self.study_id, best, sentence),
+            name=name,
+            space=space,
+            description=scrub(description),
+            params=recipe_params(recipe),
+            tags={"sslsearch.study": self.study_id, **_texts(tags)},
+            metrics=dict(metrics),
+        )
 
     def close(self, timeout: float = 20.0) -> None:
         """Ship what is left for at most `timeout` seconds, then say what could not be."""
@@ -233,55 +269,10 @@ class Tracker:
         return not events
 
 
-def absolute_uri(uri: str | None) -> str | None:
-    """The tracking URI as any working directory understands it; None where there is none."""
-    if uri is None or uri.strip().lower() in ("", "none"):
-        return None
-    scheme, colon, rest = uri.partition(":")
-    if not colon or scheme.split("+")[0] not in SCHEMES:
-        raise ValueError(
-            f"mlflow: {scrub(uri)!r} is no place MLflow can keep runs; write sqlite:///mlflow.db, "
-            "the http://… of a server, or none"
-        )
-    if scheme.split("+")[0] == "sqlite" and rest.startswith("///"):
-        path = rest.removeprefix("///")
-        return f"{scheme}:///{Path(path).absolute()}"
-    return uri
-
-
-def run_name(
-    trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None
-) -> str:
-    """What MLflow's table calls a run: `0012 simclr`, `simclr final s101`, `floor raw`."""
-    if kind == "floor" or recipe is None:
-        return f"{kind} {trial_id.split('/')[-1]}"
-    if kind == "trial":
-        return f"{number:04d} {recipe.family}"
-    role = "default" if kind == "default" else "final"
-    return f"{recipe.family} {role}" + ("" if seed is None else f" s{seed}")
-
-
-def thin(points: tuple[tuple[int, float], ...], most: int) -> list[tuple[int, float]]:
-    """A curve as at most `most` means of neighbours, each at its last place."""
-    step = -(-len(points) // most) if points else 1
-    groups = (points[i : i + step] for i in range(0, len(points), step))
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
-
-
-def _report_metrics(report: Report) -> dict[str, float]:
-    """A report's figures under the names MLflow shows; a slash makes a section of its charts."""
-    return {
-        "score": report.score,
-        "score_low": report.low,
-        "score_high": report.high,
-        **{k if "/" in k else f"scores/{k}": v for k, v in report.scores.items()},
-        **{f"seconds/{stage}": v for stage, v in report.seconds.items()},
-    }
-
-
 def _once(event: Mapping[str, Any]) -> tuple[str, int | None, str]:
     """What makes a report, or an end (no samples), the same when it is told again."""
-    return event["trial"], event.get("samples_seen"), event["status"]
+    what = event.get("status") or repr([[k, float(v)] for k, v, _ in event["metrics"]])
+    return event["trial"], event.get("samples_seen"), what
 
 
 def _texts(tags: Mapping[str, Any] | None) -> dict[str, str]:

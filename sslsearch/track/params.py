@@ -30,9 +30,18 @@ def recipe_params(recipe: Recipe) -> dict[str, str]:
             name, knobs = recipe.part("pretext")
             params["pretext"] = recipe.family
             params |= _parts("pretext", knobs if name == "mix_of" else body)
+        elif section == "data":
+            params |= data_params(body)
         elif body is not None:
             params |= flatten({section: body})
     return params
+
+
+def data_params(section: Mapping[str, Any] | None) -> dict[str, str]:
+    """What is learnt from; of its columns those that are named."""
+    body = dict(section or {})
+    body["columns"] = {k: v for k, v in (body.get("columns") or {}).items() if v is not None}
+    return flatten({"data": body})
 
 
 def flatten(body: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ therefore be done once more.
 
 from __future__ import annotations
 
+import getpass
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sslsearch.track.registering import Registrar
 from sslsearch.track.spool import Event
 
 ENDED = {  # any other status: FAILED
@@ -40,11 +42,15 @@ class Pending:
     metrics: dict[tuple[str, int, int], float] = field(default_factory=dict)  # key, time, step
     texts: dict[str, str] = field(default_factory=dict)
     files: list[tuple[str, str]] = field(default_factory=list)  # path, folder
+    models: list[Event] = field(default_factory=list)
     status: str | None = None
     ended: int | None = None
 
     def add(self, event: Event) -> None:
         """Fold one event in; a later one wins."""
+        if event["kind"] == "model":  # its tags and figures are the model's
+            self.models.append(event)
+            return
         self.name = event.get("name") or self.name
         self.tags.update(event.get("tags") or {})
         self.params.update(event.get("params") or {})
@@ -141,6 +147,8 @@ class Shipper:
                 self._client.log_text(run, text, name)
             for path, folder in group.files:
                 self._upload(run, self.folder / path, folder)
+            for event in group.models:
+                self._register(run, event)
         except MlflowException as error:
             if error.error_code not in HOPELESS:
                 raise
@@ -148,7 +156,7 @@ class Shipper:
             self._note(f"MLflow refuses part of {what}: {_first_line(error)}")
 
     def _create(self, trial: str | None, group: Pending) -> str:
-        tags = {"sslsearch.study": self.study, "mlflow.source.name": "sslsearch"}
+        tags = {"sslsearch.study": self.study, "mlflow.source.name": "sslsearch", **_who()}
         if trial is None:
             tags["sslsearch.kind"] = "study"
         else:
@@ -190,6 +198,19 @@ class Shipper:
                 self._client.get_run(run)  # raises too if it is MLflow that is away
                 self._note(f"MLflow's artifact store refuses {file.name}: {_first_line(error)}")
 
+    def _register(self, run: str, event: Event) -> None:
+        """A model version, or a note of why there is none; a second try where MLflow lives."""
+        for last in (False, True):
+            try:
+                Registrar(self._client, self._experiment_id, run, self.folder).register(event)
+                return
+            except Exception as error:  # noqa: BLE001  any registry, any artifact store, any error
+                self._client.get_run(run)  # raises too if it is MLflow that is away
+                if last:
+                    self._note(
+                        f"MLflow has no model version of {event['name']}: {_first_line(error)}"
+                    )
+
     def _find_experiment(self, client: Any) -> str:
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
@@ -198,6 +219,14 @@ class Shipper:
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+
+def _who() -> dict[str, str]:
+    """MLflow's column `User`, on a server that serves several."""
+    try:
+        return {"mlflow.user": getpass.getuser()}
+    except (KeyError, OSError):  # a container whose user has no name
+        return {}
 
 
 def _artifacts_beside(uri: str, experiment: str) -> str | None:

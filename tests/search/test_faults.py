@@ -143,8 +143,10 @@ def test_a_study_outlives_its_mlflow_server(space_file: Path, tmp_path: Path) ->
         client = mlflow.MlflowClient(uri)
         (experiment,) = client.search_experiments(filter_string="name = 'sslsearch/tiny'")
         runs = client.search_runs([experiment.experiment_id])
+        champion = client.get_model_version_by_alias("sslsearch-tiny", "champion")
     finally:
         mlflow_server.stop(server)
+    assert champion.description.startswith("The ")  # the verdict
     kinds = Counter(run.data.tags.get("sslsearch.kind") for run in runs)
     rows = board(out)["kind"].value_counts()
     assert {kind: kinds[kind] for kind in rows.index} == rows.to_dict()

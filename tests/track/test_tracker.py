@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from mlflow_server import free_port, serve, stop
 
-from sslsearch.track.mlflow import Tracker, absolute_uri, run_name, thin
+from sslsearch.track.mlflow import Tracker
+from sslsearch.track.place import absolute_uri
+from sslsearch.track.runs import run_name, thin
 from sslsearch.values import Recipe, Report
 
 EXPERIMENT = "sslsearch/toy"
@@ -74,16 +76,6 @@ def assert_complete(uri: str, trials: int) -> None:
         assert [row.step for row in history["score"]] == [100, 300, 900]
         assert len(history["loss"]) == RUNGS * POINTS
         assert len(history["seconds/total"]) == 1
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """An MLflow database with its tables: making them takes seconds, copying them does not."""
-    folder = tmp_path_factory.mktemp("empty")
-    tracker = Tracker(folder, f"sqlite:///{folder}/mlflow.db", "warm")
-    tracker.study()
-    tracker.close(60)
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
