@@ -1,5 +1,5 @@
-"""What must hold before a study starts: the same question as before, batches that fit, slots of
-one size; and the recipes that come first, of the literature or of another study."""
+"""What must hold before a study starts: the same question as before, batches that fit; and the
+recipes that come first, of the literature or of another study."""
 
 from __future__ import annotations
 
@@ -63,21 +63,6 @@ def refuse_large_batches(space: Space, train: Samples) -> None:
         raise ValueError(
             f"optim.batch_size {max(sizes)} exceeds the pool of {pool} samples; "
             f"write at most {pool}{cure}"
-        )
-
-
-def refuse_elastic_slots(space: Space) -> None:
-    """A slot is as large for one trial as for another, or their scores and seconds do not compare.
-
-    Raises:
-        ValueError: the space writes a range of workers.
-    """
-    low, high = space.compute.workers
-    if low != high:
-        raise ValueError(
-            f"compute.workers_per_trial {low}..{high}: a search wants one number for all its "
-            f"slots, as in --set compute.workers_per_trial={low}; a range is for "
-            "`sslsearch pretrain`, which trains one recipe"
         )
 
 

@@ -30,7 +30,6 @@ from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
 from sslsearch.search.opening import (
     best_of,
-    refuse_elastic_slots,
     refuse_large_batches,
     refuse_other_question,
     refuse_what_cannot_be_judged,
@@ -90,7 +89,6 @@ class Study:
     ) -> None:
         self.space, self.folder, self.console = space, folder.resolve(), console
         self.started = time.monotonic()
-        refuse_elastic_slots(space)
         refuse_other_question(self.folder / "space.yaml", space)
         console.phase("reading the data")
         self._new = not self.folder.exists()  # a large pool is put there in files

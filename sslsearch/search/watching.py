@@ -98,7 +98,7 @@ class Watch:
     def begin(self, params: dict[str, Any]) -> None:
         """Tell MLflow what is trained; told again by a run that goes on."""
         source, goal = self.space.data.source, str(self.space.goal)
-        tags = {"sslsearch.goal": goal, "sslsearch.source": source, "sslsearch.kind": RUN}
+        tags = {"sslsearch.goal": goal, "sslsearch.source": source}
         self.tracker.study(tags=tags, params=params, space_text=self.space.text)
         lr = {"lr_effective": effective_lr(self.recipe["optim"])}
         self.tracker.trial(RUN, 0, "pretrain", self.recipe, self.space.search.seed, optim=lr)

@@ -129,7 +129,7 @@ class Trial:
         }
         return said | ({"micro_batch": self.micro_batch} if self.objective.pieces > 1 else {})
 
-    def _train_to(self, target: int, between: Callable[[], None]) -> bool:
+    def _train_to(self, target: int, between: Callable[[], None] = lambda: None) -> bool:
         """Take steps up to `target`; False when the loss stopped being finite."""
         self.objective.train()
         while self.step < target:

@@ -16,9 +16,7 @@ from sslsearch.pretrain import recipe_of
 from sslsearch.probe.base import build
 from sslsearch.search.groups import counts
 from sslsearch.search.job import STATE, Job
-from sslsearch.search.study import Study
 from sslsearch.space import load
-from sslsearch.track.console import Console
 from sslsearch.train import remains
 from sslsearch.train.build import build_encoder
 from sslsearch.train.loop import Trial
@@ -106,10 +104,13 @@ def test_a_range_takes_what_divides_the_batch(recipe: Path) -> None:
         counts(train, 49, 2, 6)
 
 
-def test_a_range_is_no_number_of_a_searchs_slots(recipe: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_range_is_no_number_of_a_searchs_slots(
+    recipe: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [str(recipe), "--set", "compute.workers_per_trial=2..8", "--out", "study"]
-    with pytest.raises(ValueError, match="a search wants one number for all its slots"):
-        Study(load(recipe, words[2:3]), Path("study"), Path.cwd(), Console("tiny", 1, 1.0))
+    assert enter("run", [*words, *more]) == 2
+    assert "a search wants one number for all its slots" in capsys.readouterr().err
     assert not Path("study").exists()
 
 
