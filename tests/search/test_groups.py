@@ -219,7 +219,7 @@ def test_ended_lost_and_killed_it_is_as_never_touched(tmp_path: Path) -> None:
 
     run = Run(recipe, *words)
     assert run.end() == 0, run.said
-    assert any(line.startswith(f"rung {PROBES + 2}/{PROBES + 2}") for line in run.said)
+    assert any(line.startswith("test accuracy") for line in run.said)
     mp.spawn(alone_worker, (str(tmp_path), last), nprocs=2)
     whole = load_file(tmp_path / "whole.safetensors")
     ours = load_file(out / job.STATE)
@@ -227,7 +227,7 @@ def test_ended_lost_and_killed_it_is_as_never_touched(tmp_path: Path) -> None:
         assert torch.equal(ours[f"module.{name}"], tensor), name
 
 
-def follow(folder: Path, **what: Any) -> dict[str, Any]:
+def follow(folder: Path) -> dict[str, Any]:
     """Train on a cluster whose second node joins, and leaves again. Runs in its own process."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     groups.GROW_SECONDS = 1.0
@@ -260,7 +260,8 @@ def follow(folder: Path, **what: Any) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_group_grows_and_shrinks_with_the_cluster(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    home, tests = (str(Path(path).parents[1]) for path in (sslsearch.__file__, __file__))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{home}:{tests}"}
     environment.pop("RAY_ADDRESS", None)
     done = subprocess.run(
         [sys.executable, __file__, str(tmp_path)],
@@ -284,8 +285,5 @@ def test_the_group_grows_and_shrinks_with_the_cluster(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    import test_groups  # by the name that others know
-
-    told = test_groups.follow(out)
+    told = follow(out)
     (out / "seen.json").write_text(json.dumps(told))
