@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sslsearch.data.mapped import Mapped
 from sslsearch.data.samples import Samples
 from sslsearch.probe.base import build
 from sslsearch.search.groups import Groups, counts
+from sslsearch.search.kept import Kept
 from sslsearch.search.watching import Watch
 from sslsearch.space import Space
 from sslsearch.track.mlflow import Tracker
@@ -55,11 +57,17 @@ class Job:
     own: Recipe | None = None
     say: Callable[[str], None] = print
 
+    @cached_property
+    def kept(self) -> Kept:
+        return Kept(self.out, self.space.compute.storage)
+
     @property
     def seed(self) -> int:
         return self.space.search.seed
 
     def finished(self) -> bool:
+        """Is there nothing left to do? What a storage has of the training is got first."""
+        self.kept.recall(STATE)
         there = bundle.recipe_hash(self.out / "best")
         if there not in (None, self.recipe.hash):
             raise self._another(f"{self.out / 'best'} holds the encoder of recipe {there}")
@@ -73,10 +81,12 @@ class Job:
         marks = self.marks(train.batch_size(self.recipe["optim"]["batch_size"], able[0]))
         self.out.mkdir(parents=True, exist_ok=True)
         self.recipe.save(self.out / "recipe.yaml")
+        self.kept.keep("recipe.yaml")
         self._introduce(prepared, train, marks)
         state = checkpoint.peek(self.out / STATE) if (self.out / STATE).exists() else {}
         uri, experiment = self.space.track.mlflow, f"sslsearch/{self.space.name}"
-        tracker = Tracker(self.out, uri, experiment, lambda text: watch.say(text))
+        name = self.kept.study_id
+        tracker = Tracker(self.out, uri, experiment, lambda text: watch.say(text), name)
         workers = int(state.get("workers", 0))
         watch = Watch(self.space, self.recipe, tracker, len(train.pool), done, workers)
         try:
@@ -172,12 +182,14 @@ class Job:
             fitted, state = fit(compute, nodes()), self.out / STATE
             tables, wire = (prepared.train, prepared.test), lay_wire()
             seconds = 60 * self.save_minutes
-            known = what(self.recipe, self.seed, marks, *tables, state, seconds, wire)
+            place = self.kept.uri
+            known = what(self.recipe, self.seed, marks, *tables, state, place, seconds, wire)
             return Groups(known, fitted, able, self.out / ".ray", watch.look, watch.say).run()
 
     def write_best(self, prepared: Prepared, last: Report) -> dict[str, float]:
         """Fit the final probe, open the test split for its one score, and save the bundle; the
         scores, as MLflow is told them."""
+        self.kept.fetch(STATE, *remains.FILES)
         train, test = (Samples.from_table(t) for t in (prepared.train, prepared.test))
         probe = build(self.recipe["probe"])
         fitted = remains.fitted_probe(self.out / remains.FEATURES, probe, train)
@@ -206,8 +218,8 @@ class Job:
             classes=prepared.classes,
             scores=scores,
         )
-        for name in remains.FILES:
-            (self.out / name).unlink(missing_ok=True)
+        self.kept.keep("best")
+        self.kept.forget(*remains.FILES)
         self.say(f"{self.out / 'best'}: use it with sslsearch.load({str(self.out / 'best')!r})")
         return {name: v for name, v in scores.items() if isinstance(v, float)}
 

@@ -25,6 +25,7 @@ from sslsearch.data.samples import Samples
 from sslsearch.probe.base import build
 from sslsearch.search.confirm import without_labels
 from sslsearch.search.resources import Fit
+from sslsearch.search.shelf import Shelf, shelf_of_worker
 from sslsearch.train import remains
 from sslsearch.train.loop import Trial
 from sslsearch.values import Recipe, Report
@@ -43,18 +44,21 @@ def what(
     train: pa.Table | Mapped,
     test: pa.Table,
     state: Path,
+    uri: str | None,
     save_seconds: float,
     wire: Any,
 ) -> dict[str, Any]:
     """What every group of a training must know; the samples lie in Ray's object store, or in
-    files."""
+    files. `state` is a file in the training's folder; `uri` the storage in place of that folder."""
     return {
         "train": ray.put(train),
         "test": ray.put(without_labels(test)),
         "recipe": recipe.body,
         "seed": seed,
         "marks": marks,
-        "state": str(state),
+        "folder": str(state.parent),
+        "state": state.name,
+        "storage": uri,
         "save_seconds": save_seconds,
         "wire": wire,
     }
@@ -92,12 +96,12 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
         torch.set_num_threads(config["threads"])
     samples = Samples.from_table(seen_from_here(ray.get(config["train"]))).to(device)
     trial = Trial(Recipe(config["recipe"]), samples, config["seed"], device, config["marks"])
-    path = Path(config["state"])
-    # Only worker 0 judges and looks at the disk; the others do as it does.
-    if _as_first(first and path.exists(), device):
-        trial.restore(path)
+    shelf, state = shelf_of_worker(config["folder"], config["storage"]), config["state"]
+    # Only worker 0 judges and looks for the state; the others do as it does.
+    if _as_first(first and shelf.fetch(state).exists(), device):
+        trial.restore(shelf.fetch(state))
     trial.rungs = rungs_of(trial, config["marks"])
-    keeper = Keeper(trial, path, config["wire"], config["save_seconds"]) if first else None
+    keeper = Keeper(trial, shelf, state, config["wire"], config["save_seconds"]) if first else None
     over = False
     while len(trial.reports) < len(trial.rungs) and not over:
         report = trial.advance(keeper.between) if keeper else trial.advance()
@@ -107,7 +111,10 @@ def work(config: dict[str, Any]) -> dict[str, Any]:
     if first and not over:
         test = Samples.from_table(ray.get(config["test"]))
         probe = build(trial.recipe["probe"])
-        remains.leave(path.parent, trial.objective.encoder, probe, samples, test, device)
+        remains.leave(shelf.folder, trial.objective.encoder, probe, samples, test, device)
+        for name in remains.FILES:
+            if shelf.path(name).exists():
+                shelf.put(name)
     return vars(trial.reports[-1])
 
 
@@ -118,8 +125,11 @@ class Keeper:
     its gradient.
     """
 
-    def __init__(self, trial: Trial, path: Path, wire: Any, save_seconds: float) -> None:
-        self.trial, self.path, self.wire, self.save_seconds = trial, path, wire, save_seconds
+    def __init__(
+        self, trial: Trial, shelf: Shelf, state: str, wire: Any, save_seconds: float
+    ) -> None:
+        self.trial, self.shelf, self.state = trial, shelf, state
+        self.wire, self.save_seconds = wire, save_seconds
         self._saved = self._told = time.monotonic()
         seen = trial.samples_seen
         about = {"workers": distributed.world(), "rungs": len(trial.rungs)}
@@ -143,11 +153,18 @@ class Keeper:
         ray.get(self.wire.report.remote(vars(report)))
 
     def save(self) -> None:
-        """What was saved before stays where the loss is no longer finite."""
-        if self.trial.curve.sound():
-            self.trial.save(self.path)
-            self.wire.tell.remote(saved=self.trial.samples_seen)
+        """What was saved before stays where the loss is no longer finite, or where the storage does
+        not answer; then the next save comes at its time."""
         self._saved = time.monotonic()
+        if self.trial.curve.sound():
+            self.trial.save(self.shelf.path(self.state))
+            if self.shelf.storage is not None:
+                try:
+                    self.shelf.storage.put(self.shelf.path(self.state), self.state)
+                except OSError as fault:
+                    self.wire.tell.remote(trouble=f"the storage has not taken the state: {fault}")
+                    return
+            self.wire.tell.remote(saved=self.trial.samples_seen, trouble="")
 
     def _news(self) -> dict[str, Any]:
         points = self.trial.curve.points or [(0, math.nan)]

@@ -126,6 +126,8 @@ class Watch:
             self._group(news)
         for values in news.reports[self._new :]:
             self._report(Report.from_dict(values), news)
+        if news.trouble and news.trouble != self.news.trouble:
+            self.say(f"note: {news.trouble}")
         if news.group:
             self.pace.note(news.samples_seen)
         self.news, self._new = news, len(news.reports)

@@ -20,6 +20,7 @@ class News:
         samples_seen, loss: as of now; the loss is the mean of the last few steps.
         saved: samples seen when the state was saved last.
         left: the group has saved its state because it was asked to leave.
+        trouble: why the last save has not reached the storage; "" if it has.
         reports: of all rungs that this run has reached, as plain values.
     """
 
@@ -30,6 +31,7 @@ class News:
     loss: float = float("nan")
     saved: int = 0
     left: bool = False
+    trouble: str = ""
     reports: tuple[dict[str, Any], ...] = field(default=())
 
 

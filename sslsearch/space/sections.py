@@ -61,6 +61,13 @@ Name = Annotated[
     str,
     _law(r"[A-Za-z0-9][\w.-]*", "a name for a folder: letters, digits and . _ -"),
 ]
+Place = Annotated[
+    str,
+    _law(
+        r"(s3|gs)://[^\s@/][^\s@]*|(file://)?[^\s@:]+",
+        "s3://bucket/prefix, gs://bucket/prefix or a path; credentials are the environment's",
+    ),
+]
 Objective = Annotated[
     str,
     _law(
@@ -252,6 +259,10 @@ class Compute(Section):
     )
     trial_minutes: Annotated[Positive, Unit("minutes")] = Field(
         default=60.0, description="a trial longer than this ends as timeout"
+    )
+    storage: Place | None = Field(
+        default=None,
+        description="where nodes without a shared study folder keep their files, and a copy of it",
     )
 
     @property

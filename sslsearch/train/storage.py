@@ -7,10 +7,12 @@ puts last wins. Credentials come from the environment, as they do for any client
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ SCHEMES = ("s3", "gs")
 OPTIONS = {"s3": ("endpoint_override", "region", "scheme"), "gs": ("endpoint_override", "scheme")}
 PART = ".part"  # what is still being written has this ending, in a folder
 CONNECT_SECONDS, SILENCE_SECONDS, TRIES = 3.0, 5.0, 2  # of one call; who calls may try again
+FIRST_WAIT, LAST_WAIT = 0.5, 10.0  # seconds between tries of who insists
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of the local disk: waiting does not help
 CURES = {
     "s3": "check the bucket's name, the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "AWS_PROFILE or the machine's role) and, where it is not AWS, AWS_ENDPOINT_URL",
@@ -150,6 +154,26 @@ def storage_of(place: str | Path) -> Storage:
     root = parts.netloc + parts.path.rstrip("/")
     query = f"?{urlencode(options)}" if options else ""
     return Storage(f"{scheme}://{root}{query}", _files(scheme, options), root)
+
+
+def insist(
+    do: Callable[[], None],
+    seconds: float,
+    fault: type[Exception] | tuple[type[Exception], ...] = OSError,
+) -> None:
+    """Do it, again and again while that ends in `fault`, for `seconds` at most."""
+    deadline, wait = time.monotonic() + seconds, FIRST_WAIT
+    while True:
+        try:
+            return do()
+        except FileNotFoundError:
+            raise  # the storage has answered
+        except fault as reason:
+            full = getattr(reason, "errno", None) in FULL
+            if full or time.monotonic() + wait > deadline:
+                raise
+        time.sleep(wait)
+        wait = min(2 * wait, LAST_WAIT)
 
 
 def _options(scheme: str, bucket: str, written: dict[str, str]) -> dict[str, str]:

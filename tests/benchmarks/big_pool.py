@@ -18,6 +18,7 @@ The last line is JSON.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -125,37 +126,42 @@ def against_memory(folder: Path, steps: int) -> dict[str, list[int]]:
     """Samples per second from dropped files, held files, and memory."""
     import torch
 
+    from sslsearch.data.mapped import Mapped
     from sslsearch.data.prepare import prepare
     from sslsearch.data.samples import Samples
     from sslsearch.space import parse
     from sslsearch.train.loop import Trial
 
     torch.set_num_threads(1)
-    space = parse(
-        SPACE.format(own=folder / "own.parquet", pool=folder / "pool.parquet", batch=BATCH)
-    )
+    files = {"own": folder / "own.parquet", "pool": folder / "pool.parquet"}
+    space = parse(SPACE.format(**files, batch=BATCH))
     recipe = space.default()
     recipe.body["encoder"]["conv1d"] |= {"depth": 1, "width": 8, "stride": 64}
     data, place = space.data.model_dump(), folder / "study"
-    mapped = Samples.from_table(prepare(data, folder, place, memory=1).train)
+
+    def speed(samples: Samples) -> int:
+        trial = Trial(recipe, samples, 0, torch.device("cpu"), [steps * BATCH])
+        started = time.perf_counter()
+        assert trial._train_to(steps)
+        return round(steps * BATCH / (time.perf_counter() - started))
+
+    mapped = prepare(data, folder, place, memory=1).train
+    assert isinstance(mapped, Mapped)
     inside = Samples.from_table(prepare(data, folder, None).train)
     found: dict[str, list[int]] = {"dropped": [], "held": [], "memory": []}
     for _ in range(3):
-        for how, samples in (("dropped", mapped), ("held", mapped), ("memory", inside)):
-            if how == "dropped":
-                drop(place)
-            trial = Trial(recipe, samples, 0, torch.device("cpu"), [steps * BATCH])
-            started = time.perf_counter()
-            assert trial._train_to(steps)
-            found[how].append(round(steps * BATCH / (time.perf_counter() - started)))
-            if how == "dropped":  # the whole pool, so that the next finds every page
-                for file in place.rglob("*.bin"):
-                    file.read_bytes()
+        drop(place)
+        found["dropped"].append(speed(Samples.from_table(mapped)))
+        for file in place.rglob("*.bin"):
+            file.read_bytes()
+        found["held"].append(speed(Samples.from_table(mapped)))
+        found["memory"].append(speed(inside))
     return found
 
 
 def drop(place: Path) -> None:
-    """Let the kernel forget what it holds of the files."""
+    """Let the kernel forget what it holds of the files; it keeps what some process still maps."""
+    gc.collect()
     for file in place.rglob("*.bin"):
         with file.open("rb") as opened:
             os.fsync(opened.fileno())

@@ -228,7 +228,8 @@ def test_ended_lost_and_killed_it_is_as_never_touched(tmp_path: Path) -> None:
 
 
 def follow(folder: Path) -> dict[str, Any]:
-    """Train on a cluster whose second node joins, and leaves again. Runs in its own process."""
+    """Train on a cluster whose second node joins, and leaves again, with a storage between the
+    workers. Runs in its own process."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     groups.GROW_SECONDS = 1.0
     seen: list[tuple[int, int, int]] = []  # workers, samples from which, samples saved just before
@@ -253,6 +254,7 @@ def follow(folder: Path) -> dict[str, Any]:
     job.Watch = Following  # type: ignore[misc]
     recipe = recipe_file(folder, 1_000_000)
     words = ["--out", str(folder / "out"), "--workers", "1..2", "--address", cluster.address]
+    words += ["--set", f"compute.storage={folder / 'store'}"]  # workers share no folder
     code = pretrain.main([str(recipe), *words, "--save-minutes", "0.02", "--probes", "1"])
     return {"seen": seen, "code": code}
 
@@ -280,7 +282,8 @@ def test_the_group_grows_and_shrinks_with_the_cluster(tmp_path: Path) -> None:
         assert begun >= saved > 0
     assert "note: 1 workers so far, now 2" in done.stdout
     assert "there is room for more than 1 workers; the state is saved" in done.stdout
-    assert checkpoint.peek(tmp_path / "out" / job.STATE)["workers"] == 1
+    assert checkpoint.peek(tmp_path / "store" / "out" / job.STATE)["workers"] == 1
+    assert not (tmp_path / "out" / job.STATE).exists()
 
 
 if __name__ == "__main__":
