@@ -130,6 +130,8 @@ class Groups:
 
     def _leave(self, thread: threading.Thread) -> None:
         """Let the group save its state; what it cannot save in time was saved a while ago."""
+        if self._news().group == self._before:  # it has not begun
+            return
         until = time.monotonic() + LEAVE_SECONDS
         self.wire.ask_to_leave.remote()
         while thread.is_alive() and time.monotonic() < until and not self._news().left:

@@ -81,7 +81,9 @@ def trainer(known: dict[str, Any], fitted: Fit, workers: int, scratch: Path) -> 
         run_config=ray.train.RunConfig(
             name=f"pretrain-{time.time_ns()}",
             storage_path=str(scratch),
-            failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
+            failure_config=ray.train.FailureConfig(
+                max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+            ),
         ),
     )
 
@@ -133,7 +135,7 @@ class Keeper:
         self._saved = self._told = time.monotonic()
         seen = trial.samples_seen
         about = {"workers": distributed.world(), "rungs": len(trial.rungs)}
-        ray.get(wire.begin.remote(**about, samples_seen=seen, saved=seen))
+        ray.get(wire.begin.remote(**about, began=seen, samples_seen=seen, saved=seen))
 
     def between(self) -> None:
         """After a step."""

@@ -136,7 +136,7 @@ class Watch:
     def _group(self, news: News) -> None:
         workers = news.workers
         words = "1 worker trains" if workers == 1 else f"{workers} workers train together"
-        self.say(f"{words}, from {news.saved:,} samples on")
+        self.say(f"{words}, from {news.began:,} samples on")
         if self._workers not in (0, workers):
             self.say(
                 f"note: {self._workers} workers so far, now {workers}: the same batches, other "
@@ -146,9 +146,19 @@ class Watch:
 
     def _report(self, report: Report, news: News) -> None:
         """A rung; one that was judged again, after a restart, is told once."""
-        if report.rung < self._told or report.status != "ok":
+        if report.rung < self._told:
             return
         self._told = report.rung + 1
+        if report.status == "ok":
+            self._say_rung(report, news)
+        losses = tuple((at, loss) for at, loss in report.losses if at > self._pulsed)
+        taking = sum(report.seconds.get(stage, 0.0) for stage in STAGES)
+        speed = self._speed((report.samples_seen - self._at) / taking if taking else 0.0)
+        self._at = report.samples_seen
+        told = replace(report, losses=losses, scores={**report.scores, **speed})
+        self.tracker.report(RUN, told)
+
+    def _say_rung(self, report: Report, news: News) -> None:
         accuracy = report.scores.get("accuracy", math.nan)
         at = f"rung {self._told}/{news.rungs}  {report.samples_seen:,} samples"
         spread = f"[{report.low:.3f}, {report.high:.3f}]"
@@ -157,12 +167,6 @@ class Watch:
             f"{at}  {self.space.probe.judge_by} {report.score:.3f} {spread}  "
             f"accuracy {accuracy:.3f}  {seconds:.1f} s"
         )
-        losses = tuple((at, loss) for at, loss in report.losses if at > self._pulsed)
-        taking = sum(report.seconds.get(stage, 0.0) for stage in STAGES)
-        speed = self._speed((report.samples_seen - self._at) / taking if taking else 0.0)
-        self._at = report.samples_seen
-        told = replace(report, losses=losses, scores={**report.scores, **speed})
-        self.tracker.report(RUN, told)
 
     def _progress(self) -> None:
         """The live line; without a terminal a line a minute. A point in MLflow as often."""

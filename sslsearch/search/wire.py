@@ -16,6 +16,7 @@ class News:
     Attributes:
         group: how many worker groups have begun.
         workers: of the group that trains now; 0 before the first has begun.
+        began: samples that had been seen when it began.
         rungs: how many looks of the probe there will be, with those that were.
         samples_seen, loss: as of now; the loss is the mean of the last few steps.
         saved: samples seen when the state was saved last.
@@ -26,6 +27,7 @@ class News:
 
     group: int = 0
     workers: int = 0
+    began: int = 0
     rungs: int = 0
     samples_seen: int = 0
     loss: float = float("nan")

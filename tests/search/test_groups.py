@@ -239,9 +239,9 @@ def follow(folder: Path) -> dict[str, Any]:
 
         def look(self, news: News) -> None:
             if news.group != self.news.group:
-                seen.append((news.workers, news.samples_seen, self.news.saved))
+                seen.append((news.workers, news.began, self.news.saved))
             super().look(news)
-            if news.samples_seen < 160 * len(seen):
+            if news.samples_seen < news.began + 320:
                 return
             if len(seen) == 1 and self.node is None:
                 self.node = cluster.add_node(num_cpus=1)

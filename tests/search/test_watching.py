@@ -55,7 +55,7 @@ def test_a_rung_has_the_names_of_a_trials(
 ) -> None:
     watch = watch_of(space, tmp_path)
     watch.look(News(group=1, workers=2, rungs=3))
-    told = News(1, 2, 3, 160, 1.0, 160, reports=(vars(report(0, 160)),))
+    told = News(1, 2, 0, 3, 160, 1.0, 160, reports=(vars(report(0, 160)),))
     watch.look(told)
     watch.look(told)
     said = capsys.readouterr().out
@@ -106,12 +106,12 @@ def test_a_run_that_goes_on_is_the_same_run(
     space: Space, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = watch_of(space, tmp_path)
-    first.look(News(1, 2, 3, 160, 1.0, 160, reports=(vars(report(0, 160)),)))
+    first.look(News(1, 2, 0, 3, 160, 1.0, 160, reports=(vars(report(0, 160)),)))
     first.tracker.close()
     again = watch_of(space, tmp_path, known=[report(0, 160)], workers=2)
-    again.look(News(1, 1, 3, 160, 1.0, 160))
+    again.look(News(1, 1, 160, 3, 160, 1.0, 160))
     reports = (vars(report(0, 160)), vars(report(1, 320)))  # the first judged again
-    again.look(News(1, 1, 3, 320, 1.0, 320, reports=reports))
+    again.look(News(1, 1, 160, 3, 320, 1.0, 320, reports=reports))
     again.end(report(1, 320), {"run_test": 0.5}, tmp_path)
     again.tracker.close()
     said = capsys.readouterr().out
@@ -145,10 +145,10 @@ def test_mlflow_has_one_run_with_its_curve(space: Space, tmp_path: Path) -> None
     best.mkdir(parents=True)
     (best / "recipe.yaml").write_text("name: tiny\n")
     watch = watch_of(space, tmp_path / "out", uri)
-    watch.look(News(1, 2, 2, 160, 1.0, 160, reports=(vars(report(0, 160)),)))
+    watch.look(News(1, 2, 0, 2, 160, 1.0, 160, reports=(vars(report(0, 160)),)))
     watch.tracker.close(60)
     watch = watch_of(space, tmp_path / "out", uri, known=[report(0, 160)], workers=2)
-    watch.look(News(1, 2, 2, 320, 1.0, 320, reports=(vars(report(1, 320)),)))
+    watch.look(News(1, 2, 160, 2, 320, 1.0, 320, reports=(vars(report(1, 320)),)))
     watch.end(report(1, 320), {"run_test": 0.5}, best)
     watch.tracker.close(60)
     client = MlflowClient(tracking_uri=uri)
