@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from sslsearch.data import prepare
+from sslsearch import registry
+from sslsearch.data import large_pool, prepare
+from sslsearch.data.mapped import Mapped
 from sslsearch.data.prepare import Prepared
 from sslsearch.data.samples import Samples
 from sslsearch.train.curve import Curve
@@ -112,6 +115,26 @@ def test_resumed_after_any_step(pretext: str, samples: Samples, tmp_path: Path) 
         again.restore(path)
         assert again.step == saved
         same(finished(again), whole)
+
+
+def test_from_files_as_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that memory does not hold: killed and resumed, it is as the pool in memory whole."""
+    monkeypatch.setattr(large_pool, "BATCH_BYTES", 16 << 10)
+    modality = registry.get("modality", "timeseries").bind({})()
+    pq.write_table(modality.synthetic(60, 0), tmp_path / "own.parquet")
+    pq.write_table(modality.synthetic(300, 1).select(["series"]), tmp_path / "pool.parquet")
+    data = {**DATA, "source": "parquet:own.parquet", "pool": "parquet:pool.parquet"}
+    recipe = Recipe({**recipe_of("moco").body, "data": data})
+    inside, mapped = (
+        prepare(data, tmp_path, tmp_path / "out", memory=memory).train for memory in (None, 1)
+    )
+    assert isinstance(mapped, Mapped)
+    whole = finished(trial_of(recipe, Samples.from_table(inside)))
+    path = tmp_path / "state.safetensors"
+    killed_after(trial_of(recipe, Samples.from_table(mapped)), 7, 9, path)
+    again = trial_of(recipe, Samples.from_table(mapped))
+    again.restore(path)
+    same(finished(again), whole)
 
 
 def test_a_save_that_is_cut_short_leaves_the_one_before(
