@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from sslsearch.data.samples import Samples
 from sslsearch.search.cluster import swept_nodes
-from sslsearch.search.pretraining import trainer
+from sslsearch.search.pretraining import Unseen, trainer
 from sslsearch.search.resources import CROWDED_SECONDS, Fit, places
 from sslsearch.search.slot import last_words
 from sslsearch.search.wire import News
+from sslsearch.train.checkpoint import Damaged
 from sslsearch.values import Report
 
 LOOK_SECONDS = 0.3  # between looks at the news
@@ -183,6 +184,9 @@ class Groups:
             if workers > self.able[0]:
                 self._ceiling, self._until = workers - 1, time.monotonic() + CROWDED_SECONDS
             return
+        for lost in causes(fault):
+            if isinstance(lost, Damaged | Unseen):  # as often as one tries
+                raise ValueError(str(lost)) from fault
         further, self._furthest = news.saved > self._furthest, news.saved
         self._vain = 0 if further else self._vain + 1
         if self._vain >= RESTARTS:
@@ -193,7 +197,16 @@ class Groups:
         self.say(f"a worker was lost ({reason(fault)}); going on from {news.saved:,} samples")
 
 
+def causes(fault: BaseException) -> list[BaseException]:
+    """What the workers have raised, as Ray Train tells it."""
+    lost: dict[int, BaseException] = getattr(fault, "worker_failures", {})
+    return [getattr(error, "_base_exc", error) for error in lost.values()]
+
+
 def reason(fault: BaseException) -> str:
-    """One line of what Ray Train tells of the workers that it lost."""
-    lost: Sequence[BaseException] = list(getattr(fault, "worker_failures", {}).values())
-    return last_words(str(lost[0] if lost else fault))
+    """The first sentence of what Ray Train tells of the workers that it lost. One that died says
+    more than the others, who only miss it."""
+    lost: list[BaseException] = list(getattr(fault, "worker_failures", {}).values())
+    died = [error for error in lost if not hasattr(error, "_base_exc")]
+    words = last_words(str((died or lost or [fault])[0]))
+    return words.split(". ")[0]

@@ -37,6 +37,10 @@ class Leaving(Exception):
     """The state is saved, as was asked: Ray Train ends the other workers of the group."""
 
 
+class Unseen(ValueError):
+    """A node does not see the files of the samples."""
+
+
 def what(
     recipe: Recipe,
     seed: int,
@@ -184,10 +188,10 @@ def rungs_of(trial: Trial, marks: list[int]) -> list[int]:
 
 
 def seen_from_here(table: pa.Table | Mapped) -> pa.Table | Mapped:
-    """ValueError if the samples are in files that this node does not see."""
+    """The samples; Unseen if they are in files that this node does not see."""
     if isinstance(table, Mapped) and not table.folder.is_dir():
         node = ray.util.get_node_ip_address()
-        raise ValueError(
+        raise Unseen(
             f"the samples are in files in {table.folder}, which the node {node} does not see: "
             "give an --out on storage that all nodes share under one path"
         )

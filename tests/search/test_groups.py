@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from ray.cluster_utils import Cluster
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from real_runs import processes
 from safetensors.torch import load_file, save_file
 
@@ -111,6 +112,15 @@ def test_groups_that_get_no_further_are_given_up(
         made.run()
     assert made.took == [4] * (10 + RESTARTS)  # 7 workers fit, of which 4 divide the batch
     assert said[0] == "a worker was lost (a node is gone); going on from 16 samples"
+
+
+def test_what_no_further_try_can_cure_is_said_at_once(
+    tmp_path: Path, room: list[dict[str, float]]
+) -> None:
+    torn = UserExceptionWithTraceback(checkpoint.Damaged("it is torn; remove it"), "Traceback …")
+    made, _ = alone(tmp_path, [1], [ray.train.WorkerGroupError("failed", {0: torn})])
+    with pytest.raises(ValueError, match=r"^it is torn; remove it$"):
+        made.run()
 
 
 def test_a_crowded_cluster_gets_a_smaller_group(
