@@ -20,6 +20,7 @@ from sslsearch.space import Space, load
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     space = load(args.space, overrides(args))
+    refuse_elastic_slots(space)
     if args.dry_run:
         return explain.show(space)
     folder = Path(args.out or f"runs/{space.name}")
@@ -57,6 +58,17 @@ def overrides(args: argparse.Namespace) -> list[str]:
     sets += [] if args.trials is None else [f"budget.trials={args.trials}"]
     sets += [] if args.minutes is None else [f"budget.minutes={args.minutes}"]
     return sets
+
+
+def refuse_elastic_slots(space: Space) -> None:
+    """Slots are of one size, or scores and seconds of trials would not compare."""
+    low, high = space.compute.workers
+    if low != high:
+        raise ValueError(
+            f"compute.workers_per_trial {low}..{high}: a search wants one number for all its "
+            f"slots, as in --set compute.workers_per_trial={low}; a range is for "
+            "`sslsearch pretrain`, which trains one recipe"
+        )
 
 
 def search(space: Space, folder: Path, address: str | None, source: Path | None = None) -> int:

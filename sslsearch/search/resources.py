@@ -61,11 +61,11 @@ def fit(compute: Any, nodes: Sequence[Node]) -> Fit:
     Raises:
         ValueError: not even one slot fits; says what it needs, what there is, and the cure.
     """
-    workers: int = compute.workers_per_trial
+    workers, _ = compute.workers  # a study has one number; a training may grow from the fewest
     cpus_there, gpus_there = (sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU"))
     auto = compute.gpus_per_worker == "auto"
     gpus = float(gpus_there > 0) if auto else float(compute.gpus_per_worker)
-    _refuse_fractions(gpus, workers)
+    _refuse_fractions(gpus, compute.workers[1])
     cpus = float(compute.cpus_per_worker)
     resources = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
     fits = places(resources, nodes) // workers

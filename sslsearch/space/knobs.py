@@ -39,14 +39,17 @@ def read_knob(model: type[BaseModel], word: str, node: yaml.Node, faults: Faults
 
 
 def read_fixed(model: type[BaseModel], word: str, node: yaml.Node, faults: Faults) -> Node:
-    """As `read_knob`, where nothing may be open. Text fields take numbers as they are written."""
+    """As `read_knob`, where nothing may be open. Text fields take numbers as they are written; a
+    range of whole numbers is text where a field takes either."""
     said = f"{word}: {written(node)}: "
     try:
-        found = read_value(node)
+        found, kinds = read_value(node), laws.kinds(model.model_fields[word])
+        if isinstance(found, Whole) and kinds == {int, str}:
+            found = Fixed(grammar.write(found))  # a range that nobody searches: workers 2..8
         if not isinstance(found, Fixed):
             law = "is fixed here; only encoder, pretext, augment and optim may be open"
             raise grammar.GrammarError(law)
-        value, kinds = found.value, laws.kinds(model.model_fields[word])
+        value = found.value
         is_text = str in kinds and not kinds & {int, float, bool}
         if is_text and isinstance(node, yaml.ScalarNode) and value is not None:
             value = node.value

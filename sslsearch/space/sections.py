@@ -37,6 +37,15 @@ def _law(pattern: str, law: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _workers(said: int | str) -> int | str:
+    """A whole number, or a range as the grammar writes it."""
+    low, _, high = str(said).partition("..")
+    whole = low.isdecimal() and (high or low).isdecimal()
+    if not whole or not 1 <= int(low) <= int(high or low):
+        raise ValueError("a whole number >= 1, or a range as in 2..8")
+    return said
+
+
 Source = Annotated[
     str,
     _law(r"[a-z][a-z0-9_]*:\S.*", "kind:place, as in parquet:my.parquet or aeon:OSULeaf"),
@@ -66,6 +75,7 @@ Objective = Annotated[
         "maximize or minimize, and a metric: maximize probe/accuracy, minimize probe/mse",
     ),
 ]
+Workers = Annotated[int | str, AfterValidator(_workers)]
 GoalText = Objective | list[Objective]
 COSTS = ("params", "features", "seconds")  # of the encoder, an embedding, a trial
 AUTO = Literal["auto"]
@@ -236,7 +246,10 @@ class Track(Section):
 class Compute(Section):
     """Where trials run."""
 
-    workers_per_trial: Count = Field(default=1, description="workers that train one trial together")
+    workers_per_trial: Workers = Field(
+        default=1,
+        description="workers that train one trial together; 2..8 = as many as fit (pretrain alone)",
+    )
     slots: AUTO | Count = Field(
         default="auto", description="trials at once; auto = what the cluster fits"
     )
@@ -254,6 +267,12 @@ class Compute(Section):
         default=None,
         description="where nodes without a shared study folder keep their files, and a copy of it",
     )
+
+    @property
+    def workers(self) -> tuple[int, int]:
+        """The fewest and the most workers that train together."""
+        low, _, high = str(self.workers_per_trial).partition("..")
+        return int(low), int(high or low)
 
 
 class Head(Section):

@@ -6,19 +6,20 @@ from typing import Literal
 
 from sslsearch.values import Recipe, Report
 
-Kind = Literal["trial", "finalist", "floor", "default"]
+Kind = Literal["trial", "finalist", "floor", "default", "pretrain"]
 LOSS_POINTS = 100  # per report; MLflow draws no more, and each is a row in its database
 
 
 def run_name(
     trial_id: str, number: int, kind: Kind, recipe: Recipe | None, seed: int | None
 ) -> str:
-    """What MLflow's table calls a run: `0012 simclr`, `simclr final s101`, `floor raw`."""
+    """What MLflow's table calls a run: `0012 simclr`, `simclr final s101`, `floor raw`,
+    `simclr pretrain s0`."""
     if kind == "floor" or recipe is None:
         return f"{kind} {trial_id.split('/')[-1]}"
     if kind == "trial":
         return f"{number:04d} {recipe.family}"
-    role = "default" if kind == "default" else "final"
+    role = {"finalist": "final"}.get(kind, kind)
     return f"{recipe.family} {role}" + ("" if seed is None else f" s{seed}")
 
 

@@ -1,12 +1,12 @@
 """The training loop: a trial that yields a report at every rung. Ray and MLflow listen outside.
 
-All that is random in a step is drawn from (seed, step, worker): a trial resumed from a rung's
-checkpoint takes the very steps that it would have taken without the break.
+All that is random in a step is drawn from (seed, step, worker): a trial resumed from a checkpoint,
+of a rung or of any step between two, takes the very steps that it would have taken without the
+break.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections import defaultdict
@@ -24,12 +24,11 @@ from sslsearch.data.samples import Samples
 from sslsearch.pretext.build import trains
 from sslsearch.train import checkpoint, memory
 from sslsearch.train.build import build
+from sslsearch.train.curve import Curve
 from sslsearch.train.judge import Judge
 from sslsearch.train.optim import adamw, effective_lr, lr_at
+from sslsearch.train.order import Order, generator
 from sslsearch.values import Recipe, Report, Status
-
-CHECK_EVERY = 25  # steps between looks at the loss: each look waits for the device
-CURVE_POINTS = 10  # loss values kept for each rung
 
 
 class Trial:
@@ -61,12 +60,7 @@ class Trial:
         self.trains = trains(recipe["pretext"])
         asked: int = recipe["optim"]["batch_size"]
         self.batch_size = samples.batch_size(asked, distributed.world())
-        self.steps_per_epoch = len(samples.pool) // self.batch_size
-        if self.steps_per_epoch == 0:
-            pool = len(samples.pool)
-            raise ValueError(
-                f"optim.batch_size {self.batch_size} exceeds the pool of {pool} samples"
-            )
+        self.order = Order(samples.pool, self.batch_size, seed)
         if self.batch_size % distributed.world():
             raise ValueError(
                 f"optim.batch_size {self.batch_size} must be divisible by "
@@ -75,12 +69,12 @@ class Trial:
         self.steps = math.ceil(rungs[-1] / self.batch_size)  # the full horizon
         self.step = 0
         self.reports: list[Report] = []
+        self.curve = Curve(0)
         self._module: nn.Module = self.objective
         if distributed.world() > 1 and self.trains:
             # A pretext uses what it needs: masks' tokens or heads may take no part in a step.
             self._module = DistributedDataParallel(self.objective, find_unused_parameters=True)
         self._untried = distributed.world() > 1 and device.type == "cuda"
-        self._order: tuple[int, torch.Tensor] | None = None  # of an epoch
         self._seconds: dict[str, float] = defaultdict(float)
 
     @property
@@ -91,16 +85,15 @@ class Trial:
     def over(self) -> bool:
         return bool(self.reports) and self.reports[-1].status != "ok"
 
-    def advance(self) -> Report:
-        """Train to the next rung and judge there."""
+    def advance(self, between: Callable[[], None] = lambda: None) -> Report:
+        """Train to the next rung and judge there; after each step, `between` may save the trial."""
         rung = len(self.reports)
-        losses: list[tuple[int, float]] = []
         status: Status = "ok"
         message = ""
         try:
             if self.trains:
                 target = math.ceil(self.rungs[rung] / self.batch_size)
-                status = "ok" if self._train_to(target, losses) else "nan"
+                status = "ok" if self._train_to(target, between) else "nan"
                 message = "" if status == "ok" else "the loss is not finite"
             if status == "ok" and distributed.rank() == 0:
                 with self._timed("probe"):
@@ -120,12 +113,13 @@ class Trial:
                 **vars(report),
                 "rung": rung,
                 "samples_seen": self.samples_seen,
-                "losses": tuple(losses),
+                "losses": tuple(self.curve.points),
                 "seconds": seconds,
                 "settings": {**report.settings, **self._settings()},
             }
         )
         self.reports.append(report)
+        self.curve = Curve(self.step)
         return report
 
     def _settings(self) -> dict[str, Any]:
@@ -135,19 +129,15 @@ class Trial:
         }
         return said | ({"micro_batch": self.micro_batch} if self.objective.pieces > 1 else {})
 
-    def _train_to(self, target: int, losses: list[tuple[int, float]]) -> bool:
+    def _train_to(self, target: int, between: Callable[[], None] = lambda: None) -> bool:
         """Take steps up to `target`; False when the loss stopped being finite."""
         self.objective.train()
-        every = max(1, (target - self.step) // CURVE_POINTS)
-        since: list[torch.Tensor] = []
         while self.step < target:
-            since.append(self._step().detach())
-            if len(since) >= min(every, CHECK_EVERY) or self.step == target:
-                mean = float(distributed.mean_over_workers(torch.stack(since).mean()))
-                since.clear()
-                if not math.isfinite(mean):
-                    return False
-                losses.append((self.samples_seen, mean))
+            self.curve.add(self._step().detach())
+            due = self.curve.due(target) or self.step == target
+            if due and not self.curve.look(self.samples_seen):
+                return False
+            between()
         return True
 
     def _step(self) -> torch.Tensor:
@@ -175,9 +165,9 @@ class Trial:
     def _gradient(self, alone: bool) -> torch.Tensor:
         """The loss of this step's batch, with its gradient in place; the same whenever asked."""
         self.optimiser.zero_grad(set_to_none=True)
-        rng = self._generator("step", self.step, distributed.rank())
+        rng = generator(self.seed, "step", self.step, distributed.rank(), self.device)
         with self._timed("load"):
-            batch = self.samples.batch(self._index(), self.device)
+            batch = self.samples.batch(self.order.share(self.step), self.device)
         with self._timed("augment"):
             pretext = self.objective.pretext
             made = range(pretext.clean, pretext.views - pretext.moved)
@@ -228,24 +218,6 @@ class Trial:
         memory.release(self.device)
         return True
 
-    def _index(self) -> torch.Tensor:
-        """This worker's share of the step's global batch: fresh order each epoch, none twice."""
-        epoch, at = divmod(self.step, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            rng = self._generator("order", epoch, 0, device=torch.device("cpu"))
-            order = torch.randperm(len(self.samples.pool), generator=rng)
-            self._order = epoch, self.samples.pool[order]
-        batch = self._order[1][at * self.batch_size : (at + 1) * self.batch_size]
-        share = self.batch_size // distributed.world()
-        return batch[distributed.rank() * share : (distributed.rank() + 1) * share]
-
-    def _generator(
-        self, purpose: str, number: int, rank: int, device: torch.device | None = None
-    ) -> torch.Generator:
-        text = f"{self.seed}/{purpose}/{number}/{rank}".encode()
-        seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
-        return torch.Generator(device or self.device).manual_seed(seed)
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -253,13 +225,16 @@ class Trial:
         self._seconds[stage] += time.perf_counter() - started
 
     def save(self, path: Path) -> None:
-        """Write where the trial stands (rank 0's business)."""
+        """Write where the trial stands, at a rung or after any step (rank 0's business)."""
         meta: dict[str, Any] = {
             "step": self.step,
             "seed": self.seed,
             "recipe_hash": self.recipe.hash,
             "pieces": self.objective.pieces,
+            "workers": distributed.world(),
             "reports": [vars(report) for report in self.reports],
+            "curve": self.curve.state(),
+            "seconds": dict(self._seconds),
         }
         checkpoint.save(path, self.objective, self.optimiser, meta)
 
@@ -270,6 +245,10 @@ class Trial:
             raise ValueError(f"{path} holds another trial's state")
         self.step, self.objective.pieces = meta["step"], meta.get("pieces", 1)
         self.reports = [Report.from_dict(values) for values in meta["reports"]]
+        self.curve = Curve(self.step)
+        if "curve" in meta:  # a rung of an earlier version has none
+            self.curve.restore(meta["curve"], self.device)
+            self._seconds = defaultdict(float, meta["seconds"])
 
 
 def loop(

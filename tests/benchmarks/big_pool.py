@@ -1,12 +1,16 @@
 """Pretraining on a second pool that is larger than the memory it may take.
 
     python tests/benchmarks/big_pool.py [--gib 4] [--limit 1024] [--steps 20] [--folder DIR]
+        [--against-memory]
 
 1. Writes a Parquet pool of `--gib` GiB in a temporary folder (below `--folder`), in parts.
 2. In a process of its own: prepares the data as on a machine with `--limit` MiB, so that the pool
    is converted and mapped, pretrains for a number of steps on batches drawn from all of it, and
    fails if its anonymous memory (RssAnon of /proc, looked at every 10 ms) ever passes the limit.
    Mapped pages of files are not anonymous: the kernel drops them whenever it needs the room.
+3. With `--against-memory`: the same steps from files that the kernel has dropped, from files that
+   it still holds, and with the whole pool in memory, by a small encoder that waits for its samples
+   rather than they for it. Three rounds, each the speed of its own steps.
 
 The last line is JSON.
 """
@@ -14,8 +18,10 @@ The last line is JSON.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
@@ -102,7 +108,7 @@ def pretrain(folder: Path, limit: int, steps: int, found: Any) -> None:
     samples = Samples.from_table(prepared.train)
     trial = Trial(space.default(), samples, 0, torch.device("cpu"), [steps * BATCH])
     started = time.perf_counter()
-    assert trial._train_to(steps, [])
+    assert trial._train_to(steps)
     trained = time.perf_counter() - started
     watch.over.set()
     found.send(
@@ -116,11 +122,58 @@ def pretrain(folder: Path, limit: int, steps: int, found: Any) -> None:
     )
 
 
+def against_memory(folder: Path, steps: int) -> dict[str, list[int]]:
+    """Samples per second from dropped files, held files, and memory."""
+    import torch
+
+    from sslsearch.data.mapped import Mapped
+    from sslsearch.data.prepare import prepare
+    from sslsearch.data.samples import Samples
+    from sslsearch.space import parse
+    from sslsearch.train.loop import Trial
+
+    torch.set_num_threads(1)
+    files = {"own": folder / "own.parquet", "pool": folder / "pool.parquet"}
+    space = parse(SPACE.format(**files, batch=BATCH))
+    recipe = space.default()
+    recipe.body["encoder"]["conv1d"] |= {"depth": 1, "width": 8, "stride": 64}
+    data, place = space.data.model_dump(), folder / "study"
+
+    def speed(samples: Samples) -> int:
+        trial = Trial(recipe, samples, 0, torch.device("cpu"), [steps * BATCH])
+        started = time.perf_counter()
+        assert trial._train_to(steps)
+        return round(steps * BATCH / (time.perf_counter() - started))
+
+    mapped = prepare(data, folder, place, memory=1).train
+    assert isinstance(mapped, Mapped)
+    inside = Samples.from_table(prepare(data, folder, None).train)
+    found: dict[str, list[int]] = {"dropped": [], "held": [], "memory": []}
+    for _ in range(3):
+        drop(place)
+        found["dropped"].append(speed(Samples.from_table(mapped)))
+        for file in place.rglob("*.bin"):
+            file.read_bytes()
+        found["held"].append(speed(Samples.from_table(mapped)))
+        found["memory"].append(speed(inside))
+    return found
+
+
+def drop(place: Path) -> None:
+    """Let the kernel forget what it holds of the files; it keeps what some process still maps."""
+    gc.collect()
+    for file in place.rglob("*.bin"):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=4.0)
     parser.add_argument("--limit", type=int, default=1024, help="MiB of anonymous memory")
     parser.add_argument("--steps", type=int, default=20, help=f"of {BATCH} samples")
+    parser.add_argument("--against-memory", action="store_true", help="compare the speed, too")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -135,6 +188,8 @@ def main() -> None:
         theirs.close()
         found = ours.recv()  # EOFError if it failed: its traceback is above
         child.join()
+        if args.against_memory:
+            found["samples_per_second_from"] = against_memory(folder, args.steps)
     assert found["samples"] > rows, "the pool and the source's own rows"
     assert found["peak_anonymous_mib"] < args.limit, found
     print(json.dumps({"pool_gib": round(size / 2**30, 2), **found}))

@@ -1,26 +1,24 @@
-"""`sslsearch pretrain`: what it refuses, what it leaves; a killed training goes on exactly."""
+"""`sslsearch pretrain`: what it refuses, says and leaves. What Ray does: search/test_groups.py."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import sslsearch
 from sslsearch.data.samples import Samples
 from sslsearch.doors import enter
-from sslsearch.pretrain import RUNG, Job, recipe_of
+from sslsearch.pretrain import recipe_of
 from sslsearch.probe.base import build
+from sslsearch.search.groups import counts
+from sslsearch.search.job import STATE, Job
 from sslsearch.space import load
 from sslsearch.train import remains
+from sslsearch.train.build import build_encoder
 from sslsearch.train.loop import Trial
 
 RECIPE = """
@@ -32,6 +30,7 @@ augment: {jitter: {sigma: 0.1}}
 optim: {batch_size: 16, lr: 1e-3}
 fidelity: {first: 160, last: 480, eta: 3}
 compute: {workers_per_trial: 2}
+track: {mlflow: none}
 """
 
 
@@ -48,12 +47,17 @@ def job_of(recipe: Path, *sets: str) -> Job:
     return Job(space, recipe_of(space, str(recipe)), Path("out").resolve())
 
 
+def parameters(job: Job, train: Samples) -> int:
+    encoder = build_encoder(job.recipe, train.spec)
+    return sum(weight.numel() for weight in encoder.parameters())
+
+
 def half_way(job: Job) -> Trial:
     """A trial of the job at its first rung, saved where the job looks for it."""
     samples = Samples.from_table(job.prepare().train)
     trial = Trial(job.recipe, samples, job.seed, torch.device("cpu"), job.space.fidelity.rungs())
     trial.advance()
-    trial.save(job.out / RUNG)
+    trial.save(job.out / STATE)
     return trial
 
 
@@ -65,6 +69,12 @@ def half_way(job: Job) -> Trial:
         (["--set", "optim.batch_size=15"], "15 must be divisible by compute.workers_per_trial 2"),
         (["--set", "optim.batch_size=64"], "64 exceeds the pool of 60"),
         (["--samples", "100"], "first must be <= last"),
+        (["--workers", "5..7"], "5..7, of which no number divides it; its samples can be shared"),
+        (["--workers", "4..2"], "a range goes from low to high: write 2..4"),
+        (["--workers", "none"], "a whole number >= 1, or a range as in 2..8"),
+        (["--probes", "0"], "--probes 0: at least 1"),
+        (["--save-minutes", "0"], "--save-minutes 0: must be > 0"),
+        (["--set", "encoder.conv1d.wdith=256"], "did you mean 'width'?"),
         (["--set", "data.source=npz:no.npz"], "no.npz"),
     ],
 )
@@ -78,9 +88,42 @@ def test_wrong_input_is_found_before_ray_starts(
     assert not Path("runs").exists()
 
 
-def test_samples_set_the_last_rung(recipe: Path) -> None:
+def test_the_probe_looks_at_the_rungs_and_then_evenly(recipe: Path) -> None:
     job = job_of(recipe, "fidelity.last=4320")
-    assert job.space.fidelity.rungs() == [160, 480, 1440, 4320]
+    assert replace(job, probes=1).marks(16) == [160, 480, 1440, 4320]
+    assert replace(job, probes=6).marks(16) == [160, 480, 720, 1440, 2160, 2880, 3600, 4320]
+    assert replace(job, probes=100).marks(2160) == [2160, 4320]  # two steps: two looks
+    assert job.recipe["fidelity"]["last"] == 4320  # the horizon of the learning rate
+
+
+def test_a_range_takes_what_divides_the_batch(recipe: Path) -> None:
+    train = Samples.from_table(job_of(recipe).prepare().train)
+    assert counts(train, 48, 2, 8) == [2, 3, 4, 6, 8]
+    assert counts(train, 48, 5, 6) == [6]
+    with pytest.raises(ValueError, match="shared by 1, 7, 49"):
+        counts(train, 49, 2, 6)
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_range_is_no_number_of_a_searchs_slots(
+    recipe: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(recipe), "--set", "compute.workers_per_trial=2..8", "--out", "study"]
+    assert enter("run", [*words, *more]) == 2
+    assert "a search wants one number for all its slots" in capsys.readouterr().err
+    assert not Path("study").exists()
+
+
+def test_what_is_trained_is_said(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = job_of(recipe, "encoder.conv1d.width=16", "fidelity.last=9600")
+    prepared = wide.prepare()
+    train = Samples.from_table(prepared.train)
+    replace(wide, own=job_of(recipe).recipe)._introduce(prepared, train, wide.marks(16))
+    said = capsys.readouterr().out
+    size, own = (parameters(job, train) for job in (wide, job_of(recipe)))
+    assert f"encoder conv1d: {size:,} parameters (in the file: {own:,})" in said
+    assert "9,600 samples: 600 steps of 16, 160 epochs of 60 samples in memory" in said
+    assert size > own
 
 
 def test_another_recipe_in_the_folder(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,42 +149,9 @@ def test_the_end_of_a_training(recipe: Path, capsys: pytest.CaptureFixture[str])
     right_N = np.array(trained.predict(waves["X_test"])) == waves["y_test"].astype(str)
     assert trained.scores["run_test"] == pytest.approx(right_N.mean(), abs=1e-9)
     assert trained.scores["run_score"] == pytest.approx(last.score)
-    assert sorted(p.name for p in job.out.iterdir()) == ["best", RUNG]
+    assert sorted(p.name for p in job.out.iterdir()) == ["best", STATE]
     assert f"accuracy {right_N.mean():.3f}, opened once" in capsys.readouterr().out
 
     assert enter("pretrain", [str(recipe), "--out", "out"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert enter("pretrain", [str(recipe), "--out", "out", "--samples", "960"]) == 2
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_killed_and_gone_on_is_the_same_as_never_killed(recipe: Path) -> None:
-    """Two gloo workers; SIGKILL after the first rung, then the same command."""
-    command = [sys.executable, "-u", "-m", "sslsearch.pretrain", "r.yaml", "--samples", "4320"]
-    home = str(Path(sslsearch.__file__).parents[1])
-    env = {**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1"}
-
-    process = subprocess.Popen([*command, "--out", "a"], env=env, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("rung 1/4"):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not Path("a/best").exists(), "the kill came too late to test anything"
-
-    again = subprocess.run(
-        [*command, "--out", "a"], env=env, capture_output=True, text=True, check=True
-    )
-    assert "going on after rung" in again.stdout
-    assert "rung 4/4" in again.stdout
-    subprocess.run([*command, "--out", "b"], env=env, capture_output=True, check=True)
-
-    weights, whole = (load_file(f"{out}/best/encoder.safetensors") for out in "ab")
-    for name, tensor in whole.items():
-        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
-    scores = [json.loads(Path(f"{out}/best/probe.json").read_text())["scores"] for out in "ab"]
-    assert scores[0]["run_test"] == scores[1]["run_test"]
-    assert scores[0]["run_score"] == pytest.approx(scores[1]["run_score"], abs=1e-6)
-    assert sorted(p.name for p in Path("a").iterdir()) == ["best", "recipe.yaml", RUNG]

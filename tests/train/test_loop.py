@@ -127,11 +127,11 @@ def test_an_untrained_trial_sees_no_samples(recipe: Recipe, samples: Samples) ->
 def test_an_epoch_shows_each_sample_once(recipe: Recipe, samples: Samples) -> None:
     trial = Trial(recipe, samples, 0, CPU, RUNGS)
     seen = []
-    for step in range(trial.steps_per_epoch):
+    for step in range(trial.order.steps_per_epoch):
         trial.step = step
-        seen.append(trial._index())
+        seen.append(trial.order.share(step))
     drawn = torch.cat(seen)
-    assert len(drawn.unique()) == len(drawn) == trial.steps_per_epoch * trial.batch_size
+    assert len(drawn.unique()) == len(drawn) == trial.order.steps_per_epoch * trial.batch_size
 
 
 def test_a_batch_larger_than_the_pool_is_refused(recipe: Recipe, samples: Samples) -> None:
