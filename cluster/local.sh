@@ -6,7 +6,8 @@
 #   eval "$(cluster/local.sh env)"                   `ray job …` and `--address` find it
 #   cluster/local.sh stop                            ends what `start` has started, nothing else
 #
-# Everything listens on loopback and asks for a token. What may be set in the environment:
+# Whoever asks anything of it needs its token. The dashboard listens on loopback, Ray's own ports on
+# all interfaces, as they always do. What may be set in the environment:
 #   CLUSTER_DIR     token, pids, logs and Ray's own files (default /tmp/sslsearch-cluster; keep it
 #                   short: sockets lie below it)
 #   CLUSTER_PORT    of the head; the two above it are taken too, and ten for each further node
@@ -84,7 +85,7 @@ stop() {
   for file in "$dir"/node-*.pid; do kill -TERM "$(cat "$file")" 2>/dev/null || true; done
   for file in "$dir"/node-*.pid; do
     pid=$(cat "$file")
-    for ((tries = 0; tries < 100; tries++)); do
+    for ((tries = 0; tries < 200; tries++)); do
       kill -0 "$pid" 2>/dev/null || break
       sleep 0.1
     done

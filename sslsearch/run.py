@@ -6,8 +6,10 @@ Exit codes: 0 done, 2 the input is wrong, 130 interrupted (the same command goes
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -80,6 +82,7 @@ def search(space: Space, folder: Path, address: str | None, source: Path | None 
     from sslsearch.train.checkpoint import no_room
 
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _again
     budget, metric = space.budget, as_score(space.probe.judge_by)
     console = Console(space.name, budget.trials, budget.minutes, metric=metric)
     with console:
@@ -109,6 +112,14 @@ def search(space: Space, folder: Path, address: str | None, source: Path | None 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _again(swallowed: sys.UnraisableHookArgs) -> None:
+    """An interrupt that struck in a callback or destructor, where Python drops it, comes again."""
+    if issubclass(swallowed.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        sys.__unraisablehook__(swallowed)
 
 
 if __name__ == "__main__":

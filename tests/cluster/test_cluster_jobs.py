@@ -192,4 +192,4 @@ def test_a_job_outlives_a_node_and_its_own_end(
     assert {"shipped"} & {part for parts in trials["augment"].dropna() for part in parts.split("+")}
     local = {"best", "leaderboard.csv", "report.html", "result.json", "space.yaml", "study.db"}
     assert local <= {path.name for path in out.iterdir()}
-    assert [e["kind"] for e in events(out)][-1] == "summary"
+    assert "summary" in {event["kind"] for event in events(out)}

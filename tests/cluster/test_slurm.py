@@ -1,5 +1,6 @@
 """`cluster/slurm.sbatch` with a stand-in for SLURM: two nodes that are this machine, real Ray."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,15 +74,19 @@ def test_a_study_under_slurm_goes_on_after_sigterm(
         below = psutil.Process(first.pid).children(recursive=True)
         first.send_signal(signal.SIGTERM)
         code = first.wait(timeout=90)
+        left = [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     finally:
         first.kill()
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     said = (tmp_path / "log").read_text()
     assert code == 130, said
     assert "the job is queued again" in said
     seen = Path(slurm["SEEN"])
     assert (seen / "requeued").read_text() == "7\n"
     assert set((seen / "nodes").read_text().split()) == {"a", "b"}
-    assert not [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not left
     over = finished(out)
     done = subprocess.run(command, env=slurm, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -405,6 +405,14 @@ WRONG: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "storage",
+        SHORT + "compute: {storage: ftp://x/y}\n",
+        [
+            "t.yaml:3: storage: ftp://x/y: storage must be s3://bucket/prefix, gs://bucket/prefix "
+            "or a path; credentials are the environment's, got ftp://x/y",
+        ],
+    ),
+    (
         "keep",
         SHORT + "track: {keep: yes}\n",
         [
