@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Entry:
 
 
 class Library:
-    """The studies below a folder, and those of an MLflow that are not among them.
+    """The studies below a folder, and those of an MLflow that are not among them. All pages that
+    are open share it.
 
     Args:
         root: a folder of studies, or a study.
@@ -42,9 +44,14 @@ class Library:
         self._seen: dict[str, tuple[object, Study]] = {}
         self._runs: list[StudyRun] = []
         self._asked = 0.0
+        self._lock = threading.RLock()  # each page is drawn by a thread of its own
 
     def entries(self) -> list[Entry]:
         """All studies, those that were heard of last first."""
+        with self._lock:
+            return self._entries()
+
+    def _entries(self) -> list[Entry]:
         folders = sorted(find(self.root), key=lambda f: -(f / LOG).stat().st_mtime)
         base = self.root if folders != [self.root] else self.root.parent
         found = [Entry(folder.relative_to(base).as_posix(), folder) for folder in folders]
@@ -57,12 +64,13 @@ class Library:
 
     def study(self, entry: Entry) -> Study:
         """The study as it stands; read again only where something has changed."""
-        mark = _mark(entry.folder) if entry.folder else int(time.monotonic() / MLFLOW_SECONDS)
-        known = self._seen.get(entry.name)
-        if known is None or known[0] != mark:
-            study = self._in_folder(entry) if entry.folder else self._in_mlflow(entry)
-            self._seen[entry.name] = known = (mark, study)
-        return known[1]
+        with self._lock:
+            mark = _mark(entry.folder) if entry.folder else int(time.monotonic() / MLFLOW_SECONDS)
+            known = self._seen.get(entry.name)
+            if known is None or known[0] != mark:
+                study = self._in_folder(entry) if entry.folder else self._in_mlflow(entry)
+                self._seen[entry.name] = known = (mark, study)
+            return known[1]
 
     def _in_folder(self, entry: Entry) -> Study:
         folder = entry.folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from sslsearch.track.snapshot import snapshot
 from sslsearch.track.spool import Event, read_events
 
 SCORES = ("score", "score_low", "score_high")  # what is asked of MLflow rung by rung
+KEPT = (*SCORES, "seconds/")  # of a trial; a loss at every step would fill the memory
 PAGE = 1000  # runs in one answer of MLflow's
 STATES = {"study": "running", "pause": "paused", "summary": "finished"}
 OF_MLFLOW = {"RUNNING": "running", "KILLED": "paused", "FINISHED": "finished"}
@@ -46,6 +46,9 @@ class Told:
 
     def add(self, event: Event) -> None:
         trial, time = event.get("trial"), int(event["time"])
+        if trial is not None:
+            kept = [one for one in event.get("metrics") or () if one[0].startswith(KEPT)]
+            event = {**event, "metrics": kept}
         self.runs.setdefault(trial, Pending(started=time)).add(event)
         if self.heard and event["kind"] != "study":  # a study that goes on had paused until then
             self.spent += max(0, time - self.heard)
@@ -63,16 +66,15 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._told, self._read = Told(), 0
-        self._lock = threading.Lock()
 
     def told(self) -> Told:
-        with self._lock:
-            if self.path.stat().st_size < self._read:
-                self._told, self._read = Told(), 0  # another log under the same name
-            events, self._read = read_events(self.path, self._read)
-            for event in events:
-                self._told.add(event)
-            return self._told
+        """All of it, as it stands now: the same object each time, with more in it."""
+        if self.path.stat().st_size < self._read:
+            self._told, self._read = Told(), 0  # another log under the same name
+        events, self._read = read_events(self.path, self._read)
+        for event in events:
+            self._told.add(event)
+        return self._told
 
 
 @dataclass(frozen=True)
