@@ -120,8 +120,11 @@ def heat(cells: pd.DataFrame, metric: str) -> Any:
     )
 
 
-def strength(dots: pd.DataFrame, bins: pd.DataFrame, knob: str, metric: str, log: bool) -> Any:
+def strength(
+    dots: pd.DataFrame, bins: pd.DataFrame, axes: tuple[str, str], log: bool, families: list[str]
+) -> Any:
     """Score against an augmentation's strength: a dot a trial, the means of neighbours a line."""
+    knob, metric = axes
     scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
     x = alt.X("strength:Q", scale=scale, title=knob)
     points = (
@@ -130,7 +133,7 @@ def strength(dots: pd.DataFrame, bins: pd.DataFrame, knob: str, metric: str, log
         .encode(
             x=x,
             y=_score(metric),
-            color=_hue(dots["pretext"]),
+            color=_hue(families),
             tooltip=["trial", "pretext", alt.Tooltip("strength:Q", format=".3g"), _figure(metric)],
         )
     )

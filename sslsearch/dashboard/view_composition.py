@@ -97,7 +97,8 @@ def _strength(study: Study, trials: Sequence[Trial], scores: Mapping[str, float]
     values = dots["strength"]
     log = values.min() > 0 and values.max() >= WIDE * values.min()
     bins = means(dots["strength"], dots[study.metric])
-    st.altair_chart(charts.strength(dots, bins, knob, study.metric, log), key="strength")
+    chart = charts.strength(dots, bins, (knob, study.metric), log, words.families(trials))
+    st.altair_chart(chart, key="strength")
     st.caption(
         "Grey: the mean of neighbours in strength, with its 95 % interval; all pretexts together."
         if len(bins)

@@ -10,7 +10,6 @@ from sslsearch.dashboard.seen import Study, Trial
 from sslsearch.track.summary import clock, figure
 
 TABLE = {"score": "%.3f", "low": "%.3f", "high": "%.3f", "test": "%.3f", "seconds": "%.1f"}
-FAILED = ("nan", "collapsed", "oom", "timeout", "error")
 
 
 def state(study: Study) -> str:
@@ -46,7 +45,7 @@ def best(study: Study) -> str:
 
 
 def verdict(study: Study) -> str:
-    """The first sentence, without the figures that the table has anyway."""
+    """The study's own sentence, or why there is none."""
     return study.verdict or {
         "running": "not yet: the study runs",
         "paused": "not yet: run the same command again and it goes on",

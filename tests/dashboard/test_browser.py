@@ -101,6 +101,20 @@ def test_every_view_and_nothing_is_written(space: Space, tmp_path: Path) -> None
     assert files(tmp_path / "runs") == before
 
 
+def test_looking_again_does_not_flicker(space: Space, tmp_path: Path) -> None:
+    """The chart stays the same element, and drawn, over two looks of the live view."""
+    make(tmp_path / "runs" / "first", space, 4, running=2, finished=False)
+    with served(tmp_path / "runs") as address, page_of(address, view="Live") as page:
+        chart = page.locator('[data-testid="stVegaLiteChart"]')
+        drawn = chart.locator("svg, canvas").first
+        drawn.wait_for(timeout=20_000)
+        drawn.evaluate("element => { element.dataset.kept = 'yes' }")
+        for _ in range(70):  # 7 s
+            assert drawn.is_visible()
+            page.wait_for_timeout(100)
+        assert drawn.evaluate("element => element.dataset.kept") == "yes"
+
+
 def test_a_real_search_is_followed_without_reload(space_file: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     search = begin(door(space_file, tmp_path / "runs" / "mine"))
