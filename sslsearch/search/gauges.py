@@ -26,9 +26,8 @@ from sslsearch.values import Report
 REFRESH_SECONDS = 5.0  # Ray forgets a gauge that has not been set for 20 s
 STUDY = ("study", "space")  # the study folder's name, and its space's
 KINDS = {"gauge": ray_metrics.Gauge, "counter": ray_metrics.Counter}
-METRICS: dict[
-    str, tuple[str, tuple[str, ...], str]
-] = {  # name -> its kind, its labels beside those of the study, and what it is
+Meaning = tuple[str, tuple[str, ...], str]  # kind, labels beside those of the study, in words
+METRICS: dict[str, Meaning] = {
     "sslsearch_slots_busy": ("gauge", (), "slots that hold a trial"),
     "sslsearch_slots_open": ("gauge", (), "slots that the cluster has room for"),
     "sslsearch_trials": (

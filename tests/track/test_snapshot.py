@@ -66,7 +66,7 @@ def test_every_copy_is_of_one_moment(bank: Path) -> None:
     thread.start()
     moved = set()
     try:
-        for _ in range(40):
+        for _ in range(15):
             with snapshot(bank) as copy:
                 reader = sqlite3.connect(copy)
                 assert reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -76,7 +76,7 @@ def test_every_copy_is_of_one_moment(bank: Path) -> None:
     finally:
         stop.set()
         thread.join()
-    assert len(moved) > 10  # it did see the writer at work
+    assert len(moved) > 5  # it did see the writer at work
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
