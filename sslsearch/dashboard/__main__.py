@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ FLAGS = {  # Streamlit's settings: nothing is told to anyone, nothing is taken i
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; exit code 2 when Streamlit or the folder is missing."""
+    """Serve until interrupted; exit code 2 where Streamlit or the folder is missing."""
     if importlib.util.find_spec("streamlit") is None:
         raise ValueError("the dashboard needs Streamlit: pip install 'sslsearch[dashboard]'")
     from sslsearch.dashboard.app import parser
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = [str(args.runs), *(["--mlflow", args.mlflow] if args.mlflow else [])]
     app = Path(__file__).with_name("app.py")
     command = [sys.executable, "-m", "streamlit", "run", str(app), *words, "--", *own]
-    return subprocess.run(command, check=False).returncode
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # Streamlit takes this process over, with its signals
 
 
 if __name__ == "__main__":

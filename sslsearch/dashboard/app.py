@@ -35,6 +35,10 @@ python -m sslsearch.run search_spaces/timeseries.yaml
 python -m sslsearch.dashboard runs
 ```
 """
+STYLE = """<style>
+.block-container {padding-top: 3.6rem; padding-bottom: 2rem}
+[data-testid="stMetricValue"] {font-size: 1.6rem}
+</style>"""
 OWN_MLFLOW = Path("mlflow.db")  # where a search in this directory keeps its runs
 
 
@@ -57,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draw the page."""
     args, _ = parser("app.py").parse_known_args(sys.argv[1:] if argv is None else argv)
     st.set_page_config("sslsearch", layout="wide", initial_sidebar_state="collapsed")
-    st.html("<style>.block-container {padding-top: 3.6rem; padding-bottom: 2rem}</style>")
+    st.html(STYLE)
     library = _library(args.runs.absolute(), _mlflow(args.mlflow))
     entries = library.entries()
     if library.trouble:
@@ -67,10 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         st.info(NONE_HERE.format(root=args.runs))
         return
     by_name = {entry.name: entry for entry in entries}
-    left, right = st.columns([2, 3], vertical_alignment="bottom", gap="medium")
-    with left:
-        name = st.selectbox("Study", list(by_name), key="study", bind="query-params")
-    with right:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name = st.selectbox("Study", list(by_name), key="study", bind="query-params", width=320)
         view = st.segmented_control(
             "View", list(VIEWS), default="Studies", required=True, key="view", bind="query-params"
         )

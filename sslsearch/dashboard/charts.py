@@ -10,11 +10,11 @@ import altair as alt
 import pandas as pd
 
 from sslsearch.dashboard.seen import Study, Trial
-from sslsearch.plots import hues_of
+from sslsearch.plots import HUES, hues_of
 
 GREY = "#9AA0A6"
 FINE = ".3f"
-EVERY = alt.Axis(labelOverlap=False, labelLimit=320)  # row has its name
+EVERY = alt.Axis(labelOverlap=False, labelFlush=False, labelLimit=320)  # row has its name
 MOST_POINTS = 5_000  # drawn in one chart
 
 
@@ -80,7 +80,7 @@ def intervals(study: Study, trials: Sequence[Trial], families: Iterable[str]) ->
 
 
 def weights(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """A bar for each axis with its interval; a tick where chance alone would put it."""
+    """A bar for each axis with its interval, pale where it does not pass what chance explains."""
     frame = pd.DataFrame(rows)
     y = alt.Y("axis:N", sort=None, title=None, axis=EVERY)
     x = alt.X("share:Q", axis=alt.Axis(format="%"), title="share of the scores' variance")
@@ -91,7 +91,8 @@ def weights(rows: Sequence[Mapping[str, Any]]) -> Any:
         *(alt.Tooltip(f"{k}:Q", format=".1%") for k in _SHARES),
     ]
     base = alt.Chart(frame).encode(y=y, tooltip=tips)
-    bars = base.mark_bar(color="#0072B2", height=12).encode(x=x)
+    hue = alt.condition("datum.share > datum.chance", alt.value("#0072B2"), alt.value("#9BB8CC"))
+    bars = base.mark_bar(height=12).encode(x=x, color=hue)
     bands = base.mark_rule(strokeWidth=2, color=GREY).encode(x="low:Q", x2="high:Q")
     chance = base.mark_tick(thickness=3, color="#D55E00").encode(x="chance:Q")
     return (bars + bands + chance).properties(height=60 + 22 * len(frame))
@@ -144,27 +145,31 @@ def strength(
 
 
 def side_by_side(rows: pd.DataFrame, names: Sequence[str], metric: str) -> Any:
-    """The best score of each pretext with its interval, a column for each study."""
-    base = alt.Chart(rows).encode(y=alt.Y("pretext:N", title=None, axis=EVERY))
-    tips = ["study", "pretext", "trial", *(_figure(k) for k in ("score", "low", "high"))]
-    hue = _hue(rows["pretext"], legend=False)
-    x = alt.X("score:Q", scale=alt.Scale(zero=False), title=metric)
-    dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, color=hue, tooltip=tips)
-    bands = base.mark_rule(strokeWidth=5, opacity=0.35).encode(
-        x=alt.X("low:Q", title=metric), x2="high:Q", color=hue
+    """The best score of each pretext with its interval: a line for each study, one below another."""
+    scale = alt.Scale(domain=list(names), range=list(HUES[: len(names)]))
+    legend = alt.Legend(orient="top", title=None, symbolOpacity=1, columns=2, labelLimit=320)
+    base = alt.Chart(rows).encode(
+        y=alt.Y("pretext:N", title=None, axis=EVERY),
+        yOffset=alt.YOffset("study:N", sort=list(names)),
+        color=alt.Color("study:N", scale=scale, legend=legend),
     )
-    wide = max(180, 900 // max(1, len(names)))
-    chart = (bands + dots).properties(width=wide, height=60 + 34 * rows["pretext"].nunique())
-    column = alt.Column("study:N", sort=list(names), title=None)
-    return chart.facet(column=column, spacing=36)
+    tips = ["study", "pretext", "trial", *(_figure(k) for k in ("score", "low", "high"))]
+    dots = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x=alt.X("score:Q", scale=alt.Scale(zero=False), title=metric), tooltip=tips
+    )
+    bands = base.mark_rule(strokeWidth=5, opacity=0.35).encode(
+        x=alt.X("low:Q", title=metric), x2="high:Q"
+    )
+    tall = 80 + 20 * (1 + len(names)) * rows["pretext"].nunique()
+    return (bands + dots).properties(height=tall)
 
 
-def _hue(families: Iterable[str], legend: bool = True) -> Any:
+def _hue(families: Iterable[str]) -> Any:
     """The hue of each pretext: the same names have the same hues in every chart of a study."""
     hues = hues_of(families)
     scale = alt.Scale(domain=list(hues), range=list(hues.values()))
-    shown = alt.Legend(orient="top", title=None, symbolOpacity=1) if legend else None
-    return alt.Color("pretext:N", scale=scale, legend=shown)
+    legend = alt.Legend(orient="top", title=None, symbolOpacity=1)
+    return alt.Color("pretext:N", scale=scale, legend=legend)
 
 
 def _score(metric: str, axis: Any = alt.Y) -> Any:
@@ -193,7 +198,7 @@ def _floors(study: Study, upright: bool = False) -> Any:
         if math.isfinite(floor.last.score)
     ]
     base = alt.Chart(pd.DataFrame(rows, columns=["floor", "score"]))
-    tips = ["floor", _figure("score")]
+    tips: list[Any] = ["floor:N", _figure("score")]
     rules = base.mark_rule(strokeDash=[5, 4], color=GREY, strokeWidth=1.5)
     if upright:
         names = base.mark_text(angle=270, align="right", dy=-6, fontSize=11, color=GREY)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from sslsearch.track.params import flatten
 from sslsearch.track.shipping import Pending
 from sslsearch.track.told import SCORES, Told
 
@@ -109,7 +108,7 @@ class Study:
             body = yaml.safe_load(self.space)
         except yaml.YAMLError:
             return {}
-        return flatten(body) if isinstance(body, dict) else {}
+        return dict(_paths("", body)) if isinstance(body, dict) else {}
 
     def silent(self, now: float) -> bool:
         """Does it say that it runs, and yet tells nothing?"""
@@ -192,6 +191,15 @@ def _trial(trial: str, one: Pending, message: str, line: Mapping[str, Any]) -> T
         recipe=one.tags.get("sslsearch.recipe", ""),
         message=message,
     )
+
+
+def _paths(path: str, body: Any) -> Iterator[tuple[str, str]]:
+    """Each leaf of a nested mapping with its dotted path; a part without knobs is a leaf too."""
+    if isinstance(body, dict) and body:
+        for key, value in body.items():
+            yield from _paths(f"{path}.{key}" if path else str(key), value)
+    else:
+        yield path, "defaults" if body in ({}, None) else str(body)
 
 
 def number(text: Any) -> float:

@@ -41,6 +41,7 @@ def show(library: Library, chosen: Entry) -> None:
             **{k: st.column_config.NumberColumn(format=v) for k, v in words.TABLE.items()},
             "score": st.column_config.NumberColumn(format="%.3f", help=HELP["score"]),
             "test": st.column_config.NumberColumn(format="%.3f", help=HELP["test"]),
+            "augment": st.column_config.TextColumn(width="medium"),
             "samples": st.column_config.NumberColumn(format="localized", help=HELP["samples"]),
         },
     )

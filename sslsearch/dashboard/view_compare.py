@@ -38,9 +38,7 @@ def show(library: Library, chosen: Entry) -> None:
     if len(rows):
         st.markdown("**The best score of each pretext** with its 95 % interval")
         names = [study.name for study in studies]
-        st.altair_chart(
-            charts.side_by_side(rows, names, studies[0].metric), key="side_by_side", width="content"
-        )
+        st.altair_chart(charts.side_by_side(rows, names, studies[0].metric), key="side_by_side")
     _differences(studies)
 
 
