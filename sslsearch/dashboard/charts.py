@@ -145,7 +145,7 @@ def strength(
 
 
 def side_by_side(rows: pd.DataFrame, names: Sequence[str], metric: str) -> Any:
-    """The best score of each pretext with its interval: a line for each study, one below another."""
+    """The best score of each pretext with its interval, one study below another."""
     scale = alt.Scale(domain=list(names), range=list(HUES[: len(names)]))
     legend = alt.Legend(orient="top", title=None, symbolOpacity=1, columns=2, labelLimit=320)
     base = alt.Chart(rows).encode(
