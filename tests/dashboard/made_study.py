@@ -12,6 +12,23 @@ from sslsearch.space import Space
 from sslsearch.track.mlflow import Tracker
 from sslsearch.values import Report, Status
 
+SPACE = """
+name: tiny
+data: {modality: timeseries, source: "synthetic:60", labels: 8 per class}
+encoder:
+  conv1d: {depth: 2, width: 16}
+pretext:
+  one_of:
+    simclr: {temperature: 0.05..1.0 log}
+    vicreg: {}
+augment:
+  subset_of:
+    jitter: {sigma: 0.01..0.50 log}
+    crop_resize: {keep: 0.40..1.00}
+fidelity: {first: 32, last: 288, eta: 3}
+budget: {trials: 4, minutes: 5}
+search: {start_from: none}
+"""
 FLOORS = {"majority": 0.1, "untrained": 0.4}
 VERDICT = "The best recipe beats the default by +5.0 points of test accuracy [+1.0, +9.0]."
 

@@ -5,28 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_study import VERDICT, make
+from made_study import SPACE, VERDICT, make
 from streamlit.testing.v1 import AppTest
 
 import sslsearch.dashboard.app as app
-from sslsearch.space import Space
+from sslsearch.space import Space, parse
 
 VIEWS = list(app.VIEWS)
 Run = Callable[..., AppTest]
 
 
 @pytest.fixture(scope="module")
-def runs(series_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two finished studies, of which the second knows one pretext less, and one that runs."""
-    from conftest import SPACE
-
-    from sslsearch.space import parse
-
     root = tmp_path_factory.mktemp("app") / "runs"
-    text = SPACE.format(source=series_file)
-    make(root / "first", parse(text), 12)
-    make(root / "second", parse(text.replace("    vicreg: {}\n", "")), 6)
-    make(root / "third", parse(text), 2, running=2, finished=False)
+    make(root / "first", parse(SPACE), 12)
+    make(root / "second", parse(SPACE.replace("    vicreg: {}\n", "")), 6)
+    make(root / "third", parse(SPACE), 2, running=2, finished=False)
     return root
 
 
