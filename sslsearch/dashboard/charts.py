@@ -109,7 +109,7 @@ def heat(cells: pd.DataFrame, metric: str) -> Any:
     colour = alt.Color(
         "mean:Q",
         scale=alt.Scale(scheme="viridis"),
-        legend=alt.Legend(title=f"mean {metric}", gradientLength=100),
+        legend=alt.Legend(title=f"mean {metric}", gradientLength=100, format=".2f"),
     )
     tiles = base.mark_rect(cornerRadius=3).encode(color=colour, tooltip=tips)
     low, high = cells["mean"].min(), cells["mean"].max()

@@ -31,7 +31,8 @@ def show(library: Library, chosen: Entry) -> None:
         st.info(f"Choose two to {MOST} studies above.")
         return
     studies = [library.study(entries[name]) for name in picked]
-    st.dataframe(facts(studies), key="facts", height="content")
+    names_wide = {"_index": st.column_config.TextColumn(width=120)}
+    st.dataframe(facts(studies), key="facts", height="content", column_config=names_wide)
     rows = best_of_each(studies)
     if len({study.metric for study in studies}) > 1:
         st.warning("These studies are judged by different metrics: their scores do not compare.")
