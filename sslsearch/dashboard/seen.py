@@ -137,13 +137,15 @@ def study_of(
     """The study out of what was told; `board` is its leaderboard by id, if there is one."""
     rows = board or {}
     own = told.runs.get(None, Pending(told.heard))
+    finished = told.state == "finished"
+    results = {key: value for (key, _, _), value in own.metrics.items()} if finished else {}
+    floors = {key: {"test_score": results.get(f"floor/{key}/test")} for key in told.runs}
     trials = [
-        _trial(trial, one, told.messages.get(trial, ""), rows.get(trial, {}))
+        _trial(trial, one, told.messages.get(trial, ""), rows.get(trial, floors[trial]))
         for trial, one in told.runs.items()
         if trial is not None
     ]
     judged = next((t.params["probe.judge_by"] for t in trials if "probe.judge_by" in t.params), "")
-    finished = told.state == "finished"
     return Study(
         name=name,
         place=place,
@@ -154,7 +156,7 @@ def study_of(
         verdict=own.tags.get("sslsearch.verdict", "") if finished else "",
         space=space or own.texts.get("space.yaml", ""),
         trials=sorted(trials, key=lambda t: t.began),
-        results={key: value for (key, _, _), value in own.metrics.items()} if finished else {},
+        results=results,
         began=own.started / 1000,
         heard=told.heard / 1000,
         spent=told.spent / 1000,

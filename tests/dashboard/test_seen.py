@@ -95,6 +95,7 @@ def test_mlflow_tells_the_same(space: Space, tmp_path: Path) -> None:
         if a.kind != "floor":  # MLflow does not know their interval
             assert list(a.points) == list(b.points)
     assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert [t.test for t in by_name(away) if t.id == "majority"] == [0.5]
 
 
 def by_name(study: Study) -> list[Trial]:
