@@ -23,6 +23,7 @@ DOORS = {  # name -> its module, which has main(argv) -> int, and what it is for
     "pretrain": ("sslsearch.pretrain", "train one recipe at full size, resumable"),
     "embed": ("sslsearch.embed", "embeddings and predictions of a file, as Parquet"),
     "report": ("sslsearch.report.__main__", "the HTML report of a study"),
+    "dashboard": ("sslsearch.dashboard.__main__", "studies live in the browser, read-only"),
 }
 
 

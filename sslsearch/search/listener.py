@@ -29,3 +29,38 @@ class Listener:
 
     def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
         """No trial has reported for a while: whose slots are starting, and who is at work."""
+
+
+class Listeners(Listener):
+    """Several, each told in turn."""
+
+    def __init__(self, *all_of_them: Listener) -> None:
+        self.all = all_of_them
+
+    def phase(self, text: str) -> None:
+        for one in self.all:
+            one.phase(text)
+
+    def began(self, row: Row) -> None:
+        for one in self.all:
+            one.began(row)
+
+    def reported(self, row: Row, report: Report) -> None:
+        for one in self.all:
+            one.reported(row, report)
+
+    def ended(self, row: Row) -> None:
+        for one in self.all:
+            one.ended(row)
+
+    def lost(self, row: Row) -> None:
+        for one in self.all:
+            one.lost(row)
+
+    def idle(self) -> None:
+        for one in self.all:
+            one.idle()
+
+    def quiet(self, seconds: float, starting: list[Row], training: list[Row]) -> None:
+        for one in self.all:
+            one.quiet(seconds, starting, training)

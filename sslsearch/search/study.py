@@ -28,6 +28,7 @@ from sslsearch.search.cluster import cluster, nodes, swept_nodes
 from sslsearch.search.conductor import Clock, Conductor
 from sslsearch.search.denoise import denoised
 from sslsearch.search.floors import Floors
+from sslsearch.search.gauges import told_to_ray
 from sslsearch.search.logged import study_params, told_of
 from sslsearch.search.mirror import Mirror
 from sslsearch.search.opening import (
@@ -207,7 +208,7 @@ class Study:
             self._setup(fitted),
             room,
             self.clock,
-            announcer,
+            told_to_ray(announcer, self.folder.name, self.record, room),
             self.default,
             lambda rows: confirm.finalists(rows, top, self.space.goal, denoised(rows, self.space)),
             fitted.device,

@@ -49,7 +49,7 @@ class Cube:
         self.weights_Q = np.where(family, FAMILY_WEIGHT, 1.0)
 
     def point(self, answers: Mapping[str, Any]) -> Floats:
-        return np.array([_place(q, answers.get(q.name)) for q in self.questions])
+        return np.array([place(q, answers.get(q.name)) for q in self.questions])
 
     def distances(self, a_NQ: Floats, b_MQ: Floats) -> Floats:
         """Squared distances (N, M). A question that only one of two was asked adds nothing: the
@@ -63,7 +63,8 @@ class Cube:
         return total
 
 
-def _place(question: Any, answer: Any) -> float:
+def place(question: Any, answer: Any) -> float:
+    """Where on its axis an answer lies, from 0 to 1; nan where the question is not asked."""
     if answer is None:
         return math.nan
     if question.kind == "choice":

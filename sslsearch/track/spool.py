@@ -19,6 +19,22 @@ from typing import Any
 Event = dict[str, Any]  # always has `kind` and `time` (milliseconds since 1970)
 
 
+def read_events(path: Path, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
+    """Up to `limit` whole events from byte `offset` on, and the byte after the last of them."""
+    events: list[Event] = []
+    with path.open("rb") as file:
+        file.seek(offset)
+        while limit is None or len(events) < limit:
+            line = file.readline()
+            if not line.endswith(b"\n"):  # the end, or a line still being written
+                break
+            offset += len(line)
+            event = _parse(line)
+            if event is not None:
+                events.append(event)
+    return events, offset
+
+
 class Spool:
     """The event log of one study folder, and how much of it has been shipped where."""
 
@@ -56,18 +72,7 @@ class Spool:
 
     def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Event], int]:
         """Up to `limit` whole events from byte `offset` on, and the byte after the last of them."""
-        events: list[Event] = []
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            while limit is None or len(events) < limit:
-                line = file.readline()
-                if not line.endswith(b"\n"):  # the end, or a line still being written
-                    break
-                offset += len(line)
-                event = _parse(line)
-                if event is not None:
-                    events.append(event)
-        return events, offset
+        return read_events(self.path, offset, limit)
 
     def shipped(self, target: str) -> int:
         """The byte up to which `target` (an MLflow and its experiment) has been given the log."""

@@ -1,0 +1,1 @@
+"""What is going on, live: a Streamlit app over study folders and MLflow."""
