@@ -12,7 +12,7 @@ from sslsearch.doors import DOORS
 
 SHELLS = ("bash", "zsh", "fish")
 FILES = {"space", "recipe", "data", "to"}  # words of the doors that name a file …
-FOLDERS = {"study", "best", "out", "source"}  # … or a folder
+FOLDERS = {"study", "best", "out", "source", "runs"}  # … or a folder
 
 
 def script(shell: str) -> str:

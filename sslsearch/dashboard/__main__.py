@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -22,19 +23,9 @@ FLAGS = {  # Streamlit's settings: nothing is told to anyone, nothing is taken i
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; exit code 2 where Streamlit or the folder is missing."""
+    args = arguments().parse_args(argv)
     if importlib.util.find_spec("streamlit") is None:
         raise ValueError("the dashboard needs Streamlit: pip install 'sslsearch[dashboard]'")
-    from sslsearch.dashboard.app import parser
-
-    made = parser("python -m sslsearch.dashboard")
-    made.add_argument("--port", type=int, default=PORT, help=f"default {PORT}")
-    made.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on (default 127.0.0.1: this machine alone; there is no password)",
-    )
-    made.add_argument("--open", action="store_true", help="open a browser")
-    args = made.parse_args(argv)
     if not args.runs.is_dir():
         raise ValueError(f"{args.runs}: there is no such folder; name one that holds studies")
     settings = FLAGS | {
@@ -48,6 +39,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(app), *words, "--", *own]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # Streamlit takes this process over, with its signals
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the door and the app understand."""
+    made = argparse.ArgumentParser(prog="sslsearch dashboard", description=__doc__)
+    made.add_argument(
+        "runs", nargs="?", type=Path, default=Path("runs"), help="a folder of studies, or a study"
+    )
+    made.add_argument(
+        "--mlflow",
+        metavar="URI",
+        help="also the studies of this MLflow, such as http://… or sqlite:///mlflow.db "
+        "(default: mlflow.db in this directory, if there is one; none = without)",
+    )
+    made.add_argument("--port", type=int, default=PORT, help=f"default {PORT}")
+    made.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1: this machine alone; there is no password)",
+    )
+    made.add_argument("--open", action="store_true", help="open a browser")
+    return made
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from sslsearch.dashboard import (
     view_live,
     view_studies,
 )
+from sslsearch.dashboard.__main__ import arguments
 from sslsearch.dashboard.library import Entry, Library
 
 VIEWS: dict[str, Callable[[Library, Entry], None]] = {
@@ -42,24 +42,9 @@ STYLE = """<style>
 OWN_MLFLOW = Path("mlflow.db")  # where a search in this directory keeps its runs
 
 
-def parser(program: str) -> argparse.ArgumentParser:
-    """What the app and its door understand."""
-    made = argparse.ArgumentParser(prog=program, description="Studies, live, in the browser.")
-    made.add_argument(
-        "runs", nargs="?", type=Path, default=Path("runs"), help="a folder of studies, or a study"
-    )
-    made.add_argument(
-        "--mlflow",
-        metavar="URI",
-        help="also the studies of this MLflow, such as http://… or sqlite:///mlflow.db "
-        "(default: mlflow.db in this directory, if there is one; none = without)",
-    )
-    return made
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the page."""
-    args, _ = parser("app.py").parse_known_args(sys.argv[1:] if argv is None else argv)
+    args, _ = arguments().parse_known_args(sys.argv[1:] if argv is None else argv)
     st.set_page_config("sslsearch", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
     library = _library(args.runs.absolute(), _mlflow(args.mlflow))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sslsearch.track.mlflow import QUIET
 from sslsearch.track.params import scrub
+from sslsearch.track.place import quieten
 from sslsearch.track.shipping import Pending
 from sslsearch.track.snapshot import snapshot
 from sslsearch.track.spool import Event, read_events
@@ -131,7 +130,7 @@ def _client(uri: str) -> Iterator[Any]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
+    quieten()
     try:
         if uri.startswith("sqlite:///"):
             with snapshot(Path(uri.removeprefix("sqlite:///"))) as copy:
