@@ -29,7 +29,7 @@ WIDTH = 120  # columns, when the output is piped
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _arguments().parse_args(argv)
+    args = arguments().parse_args(argv)
     if args.schema:
         sys.stdout.write(json.dumps(schema(), indent=1, ensure_ascii=False) + "\n")
         return 0
@@ -144,8 +144,8 @@ def _unknown(word: str | None, known: Any, what: str) -> str:
     return f"unknown {what} {word!r}{did_you_mean(word, known)}"
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sslsearch.catalog", description=__doc__)
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslsearch catalog", description=__doc__)
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(registry.ROOMS)}")
     parser.add_argument("--modality", help="only parts that fit this kind of data")
     parser.add_argument("--json", action="store_true", help="as JSON")

@@ -20,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first in ("--help", "-h"):
         print(usage())
         return 0
+    if first == "--completion":
+        return _complete(words[1:])
     if not first:
         sys.stderr.write(usage() + "\n")
         return 2
@@ -27,6 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     sys.stderr.write(f"sslsearch: there is no {first!r}{did_you_mean(first, DOORS)}\n")
     return 2
+
+
+def _complete(words: Sequence[str]) -> int:
+    from sslsearch.completion import script
+
+    try:
+        print(script(" ".join(words)))
+    except ValueError as fault:
+        sys.stderr.write(f"sslsearch: {fault}\n")
+        return 2
+    return 0
 
 
 def usage() -> str:
@@ -38,7 +51,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "  --version  --help",
+            "  --version  --help  --completion bash|zsh|fish",
         )
     )
 

@@ -30,7 +30,7 @@ BATCH = 1024  # samples held as tensors at once
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _arguments().parse_args(argv)
+    args = arguments().parse_args(argv)
     if args.batch < 1:
         raise ValueError(f"--batch {args.batch}: at least 1 sample")
     source, columns = source_of(args.data), columns_of(args.columns)
@@ -174,7 +174,7 @@ def _device(wanted: str | None) -> str:
     return wanted
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sslsearch embed",
         description=__doc__,

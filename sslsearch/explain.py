@@ -26,7 +26,7 @@ SHOWN = ("encoder", "pretext", "augment", "optim")
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _arguments().parse_args(argv)
+    args = arguments().parse_args(argv)
     try:
         space = load(args.space, args.set)
     except SpaceError as error:
@@ -129,8 +129,8 @@ def _body(recipe: Recipe) -> str:
     return Recipe({section: recipe[section] for section in SHOWN}).to_yaml().rstrip()
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sslsearch.explain", description=__doc__)
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslsearch explain", description=__doc__)
     parser.add_argument("space", type=Path, help="a search space or a recipe (YAML)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="override a path"

@@ -12,7 +12,7 @@ RUNS = Path("runs")  # where studies lie by default: `export NAME` finds them th
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _arguments().parse_args(argv)
+    args = arguments().parse_args(argv)
     study = study_folder(args.study)
     best = study / "best"
     if not best.is_dir():
@@ -47,7 +47,7 @@ def study_folder(text: str) -> Path:
     raise ValueError(f"{text} is not a study (a folder with a space.yaml){hint}")
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sslsearch export", description=__doc__)
     parser.add_argument("study", metavar="STUDY", help="a study's folder, or its name in runs/")
     parser.add_argument(

@@ -82,6 +82,7 @@ class Graph:
         return self.graph_V * size + at_V - first_G[self.graph_V]
 
     def to(self, device: torch.device | str) -> Graph:
+        """The same graphs on another device."""
         moved: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()

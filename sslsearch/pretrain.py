@@ -38,7 +38,7 @@ CURES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _arguments().parse_args(argv)
+    args = arguments().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sets = args.sets if args.samples is None else [*args.sets, f"fidelity.last={args.samples}"]
     space = load(args.recipe, sets)
@@ -250,7 +250,7 @@ class Job:
         print(f"{self.out / 'best'}: use it with sslsearch.load({str(self.out / 'best')!r})")
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sslsearch pretrain",
         description=__doc__,

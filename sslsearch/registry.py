@@ -85,9 +85,11 @@ class Part:
 
     @property
     def summary(self) -> str:
+        """The first paragraph of its docstring, as one line."""
         return (inspect.getdoc(self.make) or "").split("\n\n")[0].replace("\n", " ")
 
     def fits(self, modality: str) -> bool:
+        """Is it meant for this kind of data, or for any?"""
         return self.modality is None or modality in self.modality
 
     def resolve(self, knobs: dict[str, Any] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sslsearch.space import Space, load
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args = arguments().parse_args(argv)
     space = load(args.space, overrides(args))
     if args.dry_run:
         return explain.show(space)
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return search(space, folder, args.address, Path(args.source) if args.source else None)
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m sslsearch.run", description=__doc__)
+def arguments() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="sslsearch run", description=__doc__)
     made.add_argument("space", metavar="SPACE.yaml", help="what to search")
     made.add_argument(
         "--set",

@@ -55,9 +55,11 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:
+        """The recipe as a space without open questions."""
         return yaml.safe_dump(self.body, sort_keys=False, default_flow_style=None, width=100)
 
     def save(self, path: Path) -> None:
+        """Write it as YAML, which `sslsearch.run` and `sslsearch.pretrain` read."""
         path.write_text(self.to_yaml())
 
 
@@ -74,6 +76,7 @@ class InputSpec:
     statistics: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
         said: dict[str, Any] = {"modality": self.modality, "sizes": dict(self.sizes)}
         if self.statistics:
             said["statistics"] = {name: list(v) for name, v in self.statistics.items()}
@@ -93,6 +96,7 @@ class Batch:
     index: torch.Tensor  # (B,) int64: the samples' places in the store
 
     def with_x(self, x: Any, valid: torch.Tensor | None = None) -> Batch:
+        """The same samples with other values (and, if given, other valid steps or tokens)."""
         return replace(self, x=x, valid=self.valid if valid is None else valid)
 
     def __len__(self) -> int:

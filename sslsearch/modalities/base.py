@@ -38,6 +38,7 @@ class Role:
 
     @property
     def annotation(self) -> Any:
+        """Type of the field `data.columns.<role>`."""
         return str | list[str] | None if self.many else str | None
 
 

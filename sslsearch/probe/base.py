@@ -261,6 +261,7 @@ def as_features(features_ND: Rows) -> NDArray[Any]:
 
 
 def as_labels(labels_N: Rows) -> NDArray[np.int64]:
+    """(N,) labels on the CPU."""
     labels = labels_N.detach().cpu().numpy() if isinstance(labels_N, torch.Tensor) else labels_N
     return np.asarray(labels).astype(np.int64)
 

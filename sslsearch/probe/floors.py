@@ -31,29 +31,37 @@ class Samples(Protocol):
     """What floors ask of a sample store."""
 
     @property
-    def columns(self) -> Mapping[str, torch.Tensor]: ...
+    def columns(self) -> Mapping[str, torch.Tensor]:
+        """Tensors by name, N rows each."""
 
     @property
-    def spec(self) -> InputSpec: ...
+    def spec(self) -> InputSpec:
+        """Kind and sizes of a sample."""
 
     @property
-    def labels_N(self) -> torch.Tensor: ...  # int64, -1 = unlabelled
+    def labels_N(self) -> torch.Tensor:
+        """int64, -1 = unlabelled."""
 
     @property
-    def groups_N(self) -> torch.Tensor | None: ...
+    def groups_N(self) -> torch.Tensor | None:
+        """int64, which samples belong together; None: each by itself."""
 
     @property
-    def modality(self) -> Any: ...
+    def modality(self) -> Any:
+        """The kind of data, with its rules."""
 
     @property
-    def labelled(self) -> torch.Tensor: ...  # places of the labelled samples
+    def labelled(self) -> torch.Tensor:
+        """int64, places of the labelled samples."""
 
     @property
-    def fitting(self) -> torch.Tensor: ...  # bool, which of them may be learnt from
+    def fitting(self) -> torch.Tensor:
+        """bool, which of the labelled ones may be learnt from."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, index_B: torch.Tensor, device: torch.device) -> Batch: ...
+    def batch(self, index_B: torch.Tensor, device: torch.device) -> Batch:
+        """The rows index_B on a device."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +85,18 @@ class FloorFeatures:
 
 
 def device() -> torch.device:
+    """Where floors are computed: a GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def batches(samples: Samples, index_N: torch.Tensor, on: torch.device) -> Iterator[Batch]:
+    """The rows of index_N in order, BATCH at a time, on a device."""
     for index_B in torch.split(index_N, BATCH):
         yield samples.batch(index_B, on)
 
 
 def everything(samples: Samples) -> torch.Tensor:
+    """(N,) the place of every sample."""
     return torch.arange(len(samples))
 
 

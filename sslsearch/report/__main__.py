@@ -12,15 +12,19 @@ from sslsearch.report.page import build
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 when the folder is no study."""
-    parser = argparse.ArgumentParser(prog="python -m sslsearch.report", description=__doc__)
-    parser.add_argument("study", type=Path, help="a study folder, such as runs/timeseries")
-    folder = parser.parse_args(argv).study
+    folder = arguments().parse_args(argv).study
     try:
         print(build(folder))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sslsearch report", description=__doc__)
+    parser.add_argument("study", type=Path, help="a study folder, such as runs/timeseries")
+    return parser
 
 
 if __name__ == "__main__":

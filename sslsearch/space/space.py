@@ -120,6 +120,7 @@ class Space:
         return [q for section, node in self.tree.items() for q in walks.questions(node, section)]
 
     def random_recipe(self, rng: random.Random) -> Recipe:
+        """Every open question answered uniformly (by orders of magnitude where it says `log`)."""
         return self.draw(Random(rng))
 
     def default(self) -> Recipe:

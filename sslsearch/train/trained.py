@@ -63,6 +63,7 @@ class TrainedEncoder:
 
     @property
     def modality(self) -> Modality:
+        """The kind of data, with the rules under which it was trained."""
         part = registry.get("modality", self.preprocess["modality"])
         made: Modality = part.bind(self.preprocess["rules"])()
         return made

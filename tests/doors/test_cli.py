@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import types
+from pathlib import Path
 
 import pytest
 
 import sslsearch
-from sslsearch import cli, doors
+from sslsearch import cli, completion, doors
 
 
 def test_every_door_has_its_line_and_its_module(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +62,29 @@ def test_a_librarys_value_error_is_our_fault(door: types.SimpleNamespace) -> Non
     door.main = lambda argv: int("no number")
     with pytest.raises(ValueError, match="no number"):
         cli.main(["export"])
+
+
+def test_every_door_can_be_completed() -> None:
+    for module, _ in doors.DOORS.values():
+        assert importlib.import_module(module).arguments().prog
+
+
+def test_bash_completes_doors_options_and_words(tmp_path: Path) -> None:
+    """The script is sourced by a real bash, which is asked as a terminal would ask it."""
+    assert cli.main(["--completion", "tcsh"]) == 2
+    script = tmp_path / "sslsearch.bash"
+    script.write_text(completion.script("bash"))
+
+    def completed(*words: str) -> set[str]:
+        line = " ".join(words)
+        ask = (
+            f"source {script}; COMP_WORDS=({line} ''); COMP_CWORD={len(words) - 1}; "
+            "_shtab_sslsearch; echo ${COMPREPLY[@]}"
+        )
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    assert completed("sslsearch", "exp") == {"explain", "export"}
+    assert {"--trials", "--minutes"} <= completed("sslsearch", "run", "--")
+    assert completed("sslsearch", "catalog", "pre") == {"pretext"}
+    assert "fish" in completion.script("fish")
