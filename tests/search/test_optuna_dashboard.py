@@ -55,7 +55,7 @@ def test_the_dashboard_reads_a_study(space: Space, tmp_path: Path) -> None:
         server.wait(timeout=30)
 
     assert searched["directions"] == ["maximize"]
-    assert searched["metric_names"] == confirmed["metric_names"] == ["r2"]
+    assert searched["objective_names"] == confirmed["objective_names"] == ["r2"]
     trials = searched["trials"]
     states = [trial["state"].upper() for trial in trials]
     assert states == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED", "RUNNING"]
