@@ -19,9 +19,10 @@ import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from sslsearch.probe.metrics import as_score
 from sslsearch.search import pareto
 from sslsearch.search.row import WAIT as WAIT
-from sslsearch.search.row import Kind, head, row_of
+from sslsearch.search.row import Kind, head, name_objectives, row_of
 from sslsearch.search.row import Row as Row
 from sslsearch.search.sampler import (
     FORGETS_AT,
@@ -65,6 +66,9 @@ class Record:
         self.name = f"search-{space.digest}"
         finished = sum(1 for _ in self._all_trials(known))
         self._kept = {name: self._study(name, self.storage) for name in (self.name, CONFIRM)}
+        score = as_score(space.probe.judge_by)
+        name_objectives(self._kept[self.name], [score, *(name for name, _ in space.goal.others)])
+        name_objectives(self._kept[CONFIRM], [score])
         self._memory = optuna.storages.InMemoryStorage()
         self.search = self._study(self.name, self._memory, self._sampler(finished))
         self.confirm = self._study(CONFIRM, self._memory, optuna.samplers.RandomSampler(seed=0))

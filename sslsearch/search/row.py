@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from sslsearch.values import Recipe, Report
@@ -62,6 +64,13 @@ class Row:
     @property
     def judged(self) -> bool:
         return any(report.status == "ok" for report in self.reports)
+
+
+def name_objectives(study: optuna.Study, names: list[str]) -> None:
+    """What optuna-dashboard writes at its axes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(names)
 
 
 def head(row: Row) -> str:
