@@ -102,6 +102,7 @@ class Groups:
     def _fit(self, workers: int) -> Any:
         """Train in a thread until the group is over, looking at the news and at the cluster."""
         ended: dict[str, Any] = {}
+        over = threading.Event()  # not join(): interrupted, it takes the thread for ended
         group = trainer(self.known, self.fitted, workers, self.scratch)
 
         def fit() -> None:
@@ -109,16 +110,15 @@ class Groups:
                 ended["result"] = group.fit()
             except BaseException as fault:  # noqa: BLE001 - raised again in the main thread
                 ended["fault"] = fault
+            over.set()
 
-        thread = threading.Thread(target=fit, daemon=True)
-        thread.start()
+        threading.Thread(target=fit, daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(LOOK_SECONDS)
+            while not over.wait(LOOK_SECONDS):
                 self.watch(self._news())
                 self._grow(workers)
         except KeyboardInterrupt:
-            self._leave(thread)
+            self._leave(over)
             raise
         self.watch(self._news())
         if "fault" in ended:
@@ -129,14 +129,15 @@ class Groups:
         news: News = ray.get(self.wire.look.remote())
         return news
 
-    def _leave(self, thread: threading.Thread) -> None:
+    def _leave(self, over: threading.Event) -> None:
         """Let the group save its state; what it cannot save in time was saved a while ago."""
         if self._news().group == self._before:  # it has not begun
             return
         until = time.monotonic() + LEAVE_SECONDS
         self.wire.ask_to_leave.remote()
-        while thread.is_alive() and time.monotonic() < until and not self._news().left:
-            time.sleep(LOOK_SECONDS / 3)
+        while not self._news().left and time.monotonic() < until:
+            if over.wait(LOOK_SECONDS / 3):
+                break
         self.watch(self._news())
 
     def _grow(self, workers: int) -> None:
