@@ -33,13 +33,16 @@ describe() { # what a process must know to find the cluster
     "$port" "$dashboard"
 }
 
-node() { # node NUMBER OPTIONS…: one node, in a session of its own, and its pid
+# node NUMBER OPTIONS…: one node, in a session of its own, and its pid. It has its own folder, for a
+# node that unpacks what a job brings along removes what is in its place: the others work in it.
+node() {
   local number=$1 base=$((port + 10 * $1))
   shift
   RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$dir/token" RAY_ADDRESS='' \
     PATH="$(dirname "$(command -v ray)"):$PATH" \
     setsid ray start --block --disable-usage-stats --node-ip-address=127.0.0.1 \
-    --object-store-memory="$store" --dashboard-agent-listen-port=$((base + 1)) "$@" \
+    --temp-dir="$dir/$number" --object-store-memory="$store" \
+    --dashboard-agent-listen-port=$((base + 1)) "$@" \
     >"$dir/node-$number.log" 2>&1 </dev/null &
   echo $! >"$dir/node-$number.pid"
 }
@@ -62,7 +65,7 @@ start() {
   compgen -G "$dir/node-*.pid" >/dev/null && fail "$dir holds a cluster; first: $0 stop"
   mkdir -p -m 700 "$dir"
   (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$dir/token")
-  node 0 --head --port="$port" --num-cpus="$cpus" --temp-dir="$dir/ray" \
+  node 0 --head --port="$port" --num-cpus="$cpus" \
     --ray-client-server-port=$((port + 2)) --include-dashboard=true \
     --dashboard-host=127.0.0.1 --dashboard-port="$dashboard"
   wait_for 0

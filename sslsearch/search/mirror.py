@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sslsearch.search.row import Row
-from sslsearch.search.study_copy import StudyCopy, TakenOver
+from sslsearch.search.study_copy import StudyCopy, TakenOver, refuse_other_storage
 from sslsearch.train.storage import insist, storage_of
 
 EVERY_SECONDS = 5.0
@@ -67,8 +67,10 @@ class Mirror:
         """Before anything is read from the folder: get the study if it is there and not here.
 
         Raises:
-            ValueError: the folder and the storage hold two studies.
+            ValueError: the folder and the storage hold two studies, or the folder's files are in
+                another storage.
         """
+        refuse_other_storage(self._folder, self.uri)
         done = "" if self._copy is None else self._copy.restore()
         if done:
             self.restored = True
@@ -91,8 +93,9 @@ class Mirror:
 
     def ended(self, trial: str) -> None:
         """A trial has ended, and the copy should say so soon."""
-        self._over.append(trial)
-        self._wake.set()
+        if self._copy is not None:
+            self._over.append(trial)
+            self._wake.set()
 
     def close(self) -> None:
         """Put what is left; say so if that fails."""

@@ -35,10 +35,12 @@ class TakenOver(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """Attributes:
-    name: in the study folder and in the storage.
-    path: what is put there: the file itself, or a snapshot of it.
-    look: tells one that has changed.
+    """A file of the copy.
+
+    Attributes:
+        name: in the study folder and in the storage.
+        path: what is put there: the file itself, or a snapshot of it.
+        look: tells one that has changed.
     """
 
     name: str
@@ -51,7 +53,7 @@ class StudyCopy:
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self.storage, self.folder = storage, folder
-        self.shown = storage.uri.partition("?")[0]
+        self.shown = without_options(storage.uri)
         self._stamps: list[str] = []  # of the copy that is there, and of the one being made
         self._put: dict[str, list[int]] = {}  # by file that is there, what it looked like here
 
@@ -196,14 +198,33 @@ class StudyCopy:
         return index
 
     def _index_here(self) -> dict[str, Any] | None:
-        """What the folder knows of its copy; None of another storage's."""
+        """What the folder knows of its copy."""
         path = self.folder / INDEX
         index: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return index if index.get("storage") == self.shown else None
+        return index or None
 
     def _write_index(self) -> None:
         index = {"storage": self.shown, "stamps": self._stamps, "put": self._put}
         checkpoint.write_text(self.folder / INDEX, json.dumps(index))
+
+
+def refuse_other_storage(folder: Path, uri: str | None) -> None:
+    """What trials have left lies where the folder's study has kept it so far.
+
+    Raises:
+        ValueError: that is not the storage at `uri`.
+    """
+    path = folder / INDEX
+    known = json.loads(path.read_text())["storage"] if path.exists() else None
+    if known is not None and known != without_options(uri or ""):
+        raise ValueError(
+            f"{folder} keeps the files of its trials in {known}; set compute.storage to it again"
+        )
+
+
+def without_options(uri: str) -> str:
+    """An address as people know it."""
+    return uri.partition("?")[0]
 
 
 def _look(path: Path) -> list[int]:

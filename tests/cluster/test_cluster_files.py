@@ -172,6 +172,13 @@ def test_what_is_written_down_to_be_run_is_understood(tmp_path: Path) -> None:
         assert args.out or space.compute.storage, f"{line}: the answer would be lost"
 
 
+def test_the_page_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
+    assert len(named) > 4
+    for path, name in named:
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.M), name
+
+
 def test_the_page_names_every_file() -> None:
     for path in CLUSTER.iterdir():
         assert f"cluster/{path.name}" in PAGE, path.name

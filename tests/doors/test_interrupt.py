@@ -25,10 +25,10 @@ def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "unraisablehook", run._again)
     before = signal.signal(signal.SIGTERM, run._interrupt)
     try:
+        fragile = Fragile()
+        del fragile
+        assert Fragile.struck == 1  # we are still here
         with pytest.raises(KeyboardInterrupt):
-            fragile = Fragile()
-            del fragile
-            assert Fragile.struck == 1  # we are still here
             time.sleep(5)
     finally:
         signal.signal(signal.SIGTERM, before)

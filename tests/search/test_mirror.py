@@ -116,6 +116,13 @@ def test_two_studies_are_not_mixed_up(space: Space, s3: Storage, tmp_path: Path)
         Mirror(plain(s3), tmp_path, print).restore()
 
 
+def test_a_study_stays_with_its_storage(space: Space, s3: Storage, tmp_path: Path) -> None:
+    Driver(space, tmp_path / "a", s3).mirror.close()
+    for other in (None, str(tmp_path / "copies")):
+        with pytest.raises(ValueError, match=f"in {plain(s3)}; set compute.storage to it again"):
+            Mirror(other, tmp_path / "a", print).restore()
+
+
 def test_a_folder_cannot_hold_its_own_copy(tmp_path: Path) -> None:
     for place in (tmp_path / "a", tmp_path / "a" / "copy"):
         with pytest.raises(ValueError, match="lies in the study folder"):
