@@ -6,11 +6,14 @@ Shapes: N = rows, C = channels, T = steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from sslsearch.modalities.columns import with_labels
 from sslsearch.modalities.series_raw import Ragged
 
 WHERE = "these series"
@@ -27,6 +30,20 @@ def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
     values = np.concatenate([np.ravel(row) for row in rows]).astype(np.float64)
     steps_N = np.array([row.shape[1] for row in rows], np.int64)
     return Ragged(values, steps_N, tuple(channels)).to_table(WHERE)
+
+
+def written(arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+    """As lists of channels of steps, in `folder`; where they lie."""
+    array = np.asarray(arrays) if not isinstance(arrays, list | tuple) else None
+    channels = np.shape(arrays[0])[0] if np.ndim(arrays[0]) == 2 else 1
+    rows = _block(array, channels) if array is not None else [
+        _row(one, number, channels) for number, one in enumerate(arrays)
+    ]
+    nested = [[steps_T for steps_T in np.asarray(x_CT, np.float64)] for x_CT in rows]
+    series = pa.array(nested, pa.list_(pa.list_(pa.float64())))
+    path = folder / "series.parquet"
+    pq.write_table(with_labels(pa.table({"series": series}), labels), path)
+    return f"parquet:{path}"
 
 
 def _block(x: np.ndarray, channels: int) -> np.ndarray:

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from torch import nn
 
 from sslsearch.probe.base import (
     FittedClassifier,
@@ -236,8 +238,30 @@ class FittedLinear(FittedClassifier):
         proba_NK: FloatArray = softmax(x_ND @ np.asarray(self.coef) + np.asarray(self.bias), axis=1)
         return proba_NK
 
+    def arithmetic(self) -> nn.Module:
+        return _Affine(self)
+
     def to_dict(self) -> dict[str, Any]:
         return {"probe": self.probe, **asdict(self)}
+
+
+class _Affine(nn.Module):
+    """The same as a torch module, in float64 too."""
+
+    scale_DK: torch.Tensor
+    shift_K: torch.Tensor
+
+    def __init__(self, fitted: FittedLinear) -> None:
+        super().__init__()
+        gain_D, coef_DK = np.asarray(fitted.gain), np.asarray(fitted.coef)
+        scale_DK = gain_D[:, None] * coef_DK
+        shift_K = np.asarray(fitted.bias) - np.asarray(fitted.mean) @ scale_DK
+        for name, values in (("scale_DK", scale_DK), ("shift_K", shift_K)):
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
+
+    def forward(self, features_ND: torch.Tensor) -> torch.Tensor:
+        scores_NK = features_ND.double() @ self.scale_DK + self.shift_K
+        return torch.softmax(scores_NK, 1).float()
 
 
 def decisions(left_out_NK: FloatArray, others_NK: FloatArray, mean_K: FloatArray) -> FloatArray:
