@@ -1,7 +1,7 @@
 """`python -m sslsearch.export STUDY [--to DIR] [--format FORMAT …]`: the best encoder of a study.
 
-One format is one folder: DIR, or ./STUDY-FORMAT. Of several each is a folder of its own: DIR/FORMAT,
-or ./STUDY-FORMAT. Which format serves whom: docs/export.md.
+One format is one folder: DIR, or ./STUDY-FORMAT. Of several each is a folder of its own:
+DIR/FORMAT, or ./STUDY-FORMAT. Which format serves whom: docs/export.md.
 """
 
 from __future__ import annotations

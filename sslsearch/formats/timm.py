@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sslsearch.encoders.timm_model import Timm
-from sslsearch.formats.backbone import CARD, WEIGHTS, hand_over
-from sslsearch.formats.base import Format
+from sslsearch.formats.backbone import WEIGHTS, hand_over
+from sslsearch.formats.base import CARD, Format
 from sslsearch.registry import register
 from sslsearch.train.trained import TrainedEncoder
 

@@ -66,9 +66,7 @@ class Whole(nn.Module):
         made = self.raw.made_up(TRACED, np.random.default_rng(0))
         tensors = tuple(torch.from_numpy(array.copy()) for array in self.raw.arrays(made))
         free = torch.export.Dim.DYNAMIC
-        axes = tuple(
-            {0: free, **{axis: free for axis in port.free}} for port in self.ports.values()
-        )
+        axes = tuple({0: free, **dict.fromkeys(port.free, free)} for port in self.ports.values())
         return tensors, {"raw": axes}
 
 
@@ -118,7 +116,10 @@ def compare(
             f"{TOLERANCE:.0e}: nothing is handed over; take the format best"
         )
     sizes = ", ".join(map(str, SIZES))
-    return f"differs from the encoder by at most {worst:.1e} (batches of {sizes}; {TOLERANCE:.0e} is allowed)"
+    return (
+        f"differs from the encoder by at most {worst:.1e}, of {TOLERANCE:.0e} that are allowed "
+        f"(batches of {sizes})"
+    )
 
 
 def _differences(trained: TrainedEncoder, made: pa.Table, found: Outputs) -> list[float]:

@@ -21,12 +21,7 @@ WHERE = "these series"
 
 def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
     """(N, C, T), (N, T) where C = 1, or a list of (C, T) of any lengths -> raw. NaN = missing."""
-    if isinstance(arrays, list | tuple):
-        rows = [_row(array, number, len(channels)) for number, array in enumerate(arrays)]
-    else:
-        rows = list(_block(np.asarray(arrays), len(channels)))
-    if not rows:
-        raise ValueError(f"{WHERE} are none: hand in at least one")
+    rows = _rows(arrays, len(channels))
     values = np.concatenate([np.ravel(row) for row in rows]).astype(np.float64)
     steps_N = np.array([row.shape[1] for row in rows], np.int64)
     return Ragged(values, steps_N, tuple(channels)).to_table(WHERE)
@@ -34,16 +29,24 @@ def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
 
 def written(arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
     """As lists of channels of steps, in `folder`; where they lie."""
-    array = np.asarray(arrays) if not isinstance(arrays, list | tuple) else None
-    channels = np.shape(arrays[0])[0] if np.ndim(arrays[0]) == 2 else 1
-    rows = _block(array, channels) if array is not None else [
-        _row(one, number, channels) for number, one in enumerate(arrays)
-    ]
-    nested = [[steps_T for steps_T in np.asarray(x_CT, np.float64)] for x_CT in rows]
+    first = np.asarray(arrays[0])
+    channels = len(first) if first.ndim == 2 else 1
+    rows = _rows(arrays, channels)
+    nested = [list(np.asarray(x_CT, np.float64)) for x_CT in rows]
     series = pa.array(nested, pa.list_(pa.list_(pa.float64())))
     path = folder / "series.parquet"
     pq.write_table(with_labels(pa.table({"series": series}), labels), path)
     return f"parquet:{path}"
+
+
+def _rows(arrays: Any, channels: int) -> list[np.ndarray]:
+    if isinstance(arrays, list | tuple):
+        rows = [_row(array, number, channels) for number, array in enumerate(arrays)]
+    else:
+        rows = list(_block(np.asarray(arrays), channels))
+    if not rows:
+        raise ValueError(f"{WHERE} are none: hand in at least one")
+    return rows
 
 
 def _block(x: np.ndarray, channels: int) -> np.ndarray:

@@ -64,7 +64,9 @@ def written(arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> s
         raise ValueError(f"these rows are {type(arrays).__name__}; hand in a DataFrame, or numbers")
     taken = [name for name in (*ABSENT_IN_POOL, "id") if name in table.column_names]
     if taken:
-        raise ValueError(f"a column of the rows is named {taken[0]!r}, which says a role; rename it")
+        raise ValueError(
+            f"a column of the rows is named {taken[0]!r}, which says a role; rename it"
+        )
     path = folder / "rows.parquet"
     pyarrow.parquet.write_table(with_labels(table, labels), path)
     return f"parquet:{path}"

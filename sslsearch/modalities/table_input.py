@@ -192,8 +192,10 @@ def _power(factors: Sequence[float], x: torch.Tensor) -> torch.Tensor:
 
 
 def _name(feature: Mapping[str, Any]) -> str:
-    return f"{feature['column']} (days since 1970)" if feature["part"] == "days" else str(
-        feature["column"]
+    return (
+        f"{feature['column']} (days since 1970)"
+        if feature["part"] == "days"
+        else str(feature["column"])
     )
 
 

@@ -52,7 +52,7 @@ def save(
     *,
     recipe: Recipe,
     weights: Path | Mapping[str, torch.Tensor],
-    probe: FittedProbe,
+    probe: FittedProbe | None,
     spec: InputSpec,
     preprocess: Mapping[str, Any],
     classes: list[str],
@@ -87,7 +87,7 @@ def fill(
     *,
     recipe: Recipe,
     weights: Path | Mapping[str, torch.Tensor],
-    probe: FittedProbe,
+    probe: FittedProbe | None,
     spec: InputSpec,
     preprocess: Mapping[str, Any],
     classes: list[str],
@@ -112,7 +112,7 @@ def fill(
         "classes": classes,
         "preprocess": dict(preprocess),
         "scores": _plain(scores),
-        "probe": probe.to_dict(),
+        "probe": None if probe is None else probe.to_dict(),
     }
     text = json.dumps(about, allow_nan=False, indent=1)
     (folder / PROBE).write_text(text, encoding="utf-8")
@@ -166,7 +166,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> TrainedEncoder
         scores=about["scores"],
         spec=spec,
         preprocess=about["preprocess"],
-        probe=FittedProbe.from_dict(about["probe"]),
+        probe=None if about["probe"] is None else FittedProbe.from_dict(about["probe"]),
     )
 
 

@@ -36,9 +36,8 @@ def rearrange(folder: Path, licence: str) -> None:
     about: dict[str, Any] = json.loads((folder / PROBE).read_text(encoding="utf-8"))
     recipe = Recipe(yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8")))
     config = {key: value for key, value in about.items() if key not in (*IN_PROBE, "preprocess")}
-    classes = about["classes"]
-    said = {"library_name": "sslsearch", "model_type": recipe.part("encoder")[0]}
-    said["id2label"] = {str(place): name for place, name in enumerate(classes)}
+    said: dict[str, Any] = {"library_name": "sslsearch", "model_type": recipe.part("encoder")[0]}
+    said["id2label"] = {str(place): name for place, name in enumerate(about["classes"])}
     _write(folder / CONFIG, said | config)
     _write(folder / PREPROCESSOR, {"preprocess": about["preprocess"]})
     _write(folder / PROBE, {key: about[key] for key in IN_PROBE})

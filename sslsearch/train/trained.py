@@ -42,6 +42,7 @@ class TrainedEncoder:
         classes: names of the classes, in the order of predict_proba's columns.
         scores: what the study found out about it.
         preprocess: the fitted state of the preprocessing.
+        probe: None where there were no labels to fit one on.
     """
 
     encoder: Encoder
@@ -50,7 +51,7 @@ class TrainedEncoder:
     scores: dict[str, Any]
     spec: InputSpec
     preprocess: dict[str, Any]
-    probe: FittedProbe
+    probe: FittedProbe | None
 
     @property
     def width(self) -> int:
@@ -159,9 +160,10 @@ class TrainedEncoder:
         proba_NK = np.zeros((len(embedding_ND), len(self.classes)))
         if len(embedding_ND):
             if not isinstance(self.probe, FittedClassifier):
+                what = f"a {self.probe.probe} probe" if self.probe else "an encoder without labels"
                 raise ValueError(
-                    f"a {self.probe.probe} probe does not predict classes; use .embed, or fit a "
-                    "classifier of your own on the embeddings"
+                    f"{what} does not predict classes; use .embed, or fit a classifier of your own "
+                    "on the embeddings"
                 )
             proba_NK[:, self.probe.classes] = self.probe.predict_proba(embedding_ND)
         return proba_NK
