@@ -283,7 +283,7 @@ def _train(space: Space, folder: Path, seed: int, verbose: bool) -> tuple[Traine
     body["optim"]["batch_size"] = min(body["optim"]["batch_size"], len(samples.pool))
     recipe, device = Recipe(body), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trial = Trial(recipe, samples.to(device), seed, device, [body["fidelity"]["last"]])
-    if trial.train() != "ok":
+    if trial.trains and not trial.train_to(trial.steps, []):
         raise ValueError("the loss is not finite: lower optim.lr, or look for extreme values in X")
     encoder, fitted = trial.objective.encoder.eval(), None
     known = torch.unique(samples.labels_N[samples.labelled])

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sslsearch.modalities.raw_input import Port, RawInput
-from sslsearch.probe.base import FittedClassifier
+from sslsearch.probe.linear import FittedLinear
 from sslsearch.train.trained import TrainedEncoder
 from sslsearch.values import Batch
 
@@ -88,11 +88,10 @@ class _Spread(nn.Module):
 
 def _head(trained: TrainedEncoder) -> nn.Module | None:
     probe, classes = trained.probe, len(trained.classes)
-    head = probe.arithmetic() if isinstance(probe, FittedClassifier) else None
-    if head is None or not isinstance(probe, FittedClassifier):
+    if not isinstance(probe, FittedLinear):
         return None
     every = list(probe.classes) == list(range(classes))
-    return head if every else _Spread(head, probe.classes, classes)
+    return probe.arithmetic() if every else _Spread(probe.arithmetic(), probe.classes, classes)
 
 
 def compare(
@@ -109,7 +108,7 @@ def compare(
         for smaller in (False, True) if any(p.free for p in whole.ports.values()) else (False,):
             made = whole.raw.made_up(size, rng, smaller=smaller)
             found = run(whole.raw.arrays(made))
-            worst = max(worst, *_differences(trained, made, found))
+            worst = float(np.max([worst, *_differences(trained, made, found)]))  # NaN stays
     if not worst <= TOLERANCE:
         raise ValueError(
             f"what was exported differs from the encoder by {worst:.1e}, more than "

@@ -109,12 +109,15 @@ class TableInput(RawInput):
         """The share of training values below; where values repeat, the middle of their places."""
         quantile_KQ = self.quantile_KQ
         last_K = torch.where(quantile_KQ.isinf(), float("-inf"), quantile_KQ).amax(1)
+        below_BK, above_BK = value_BK < quantile_KQ[:, 0], value_BK > last_K
         value_BK = torch.minimum(torch.maximum(value_BK, quantile_KQ[:, 0]), last_K)
         value_BK1 = value_BK[..., None]
         upper_BK = (quantile_KQ <= value_BK1).sum(-1) - 1  # the last that is no larger
         lower_BK = (quantile_KQ < value_BK1).sum(-1)  # the first that is no smaller
         up_BK = self._between(value_BK, upper_BK, 1)
-        return 0.5 * (up_BK + self._between(value_BK, lower_BK, -1))
+        middle_BK = 0.5 * (up_BK + self._between(value_BK, lower_BK, -1))
+        middle_BK = torch.where(below_BK, torch.zeros_like(middle_BK), middle_BK)
+        return torch.where(above_BK, torch.ones_like(middle_BK), middle_BK)
 
     def _between(self, value_BK: torch.Tensor, at_BK: torch.Tensor, way: int) -> torch.Tensor:
         """On the line from the quantile `at` to its neighbour."""

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 
 from sslsearch import registry
 from sslsearch.data.samples import Samples
@@ -60,11 +59,6 @@ class FittedClassifier(FittedProbe):
     @abstractmethod
     def predict_proba(self, features_ND: Rows) -> FloatArray:
         """Probabilities (N, K)."""
-
-    def arithmetic(self) -> nn.Module | None:
-        """`predict_proba` as a torch module, (N, D) to (N, K) float32, for an exported graph; None
-        where it is more than arithmetic."""
-        return None
 
     def score(self, features_ND: Rows, truth_N: Rows, groups_N: ArrayLike | None = None) -> Scores:
         """`r2` is 1 - squared error of the probabilities / that of the labels' own shares."""

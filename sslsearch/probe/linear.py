@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from torch import nn
 
+from sslsearch.probe.affine import Affine
 from sslsearch.probe.base import (
     FittedClassifier,
     FittedProbe,
@@ -239,29 +239,11 @@ class FittedLinear(FittedClassifier):
         return proba_NK
 
     def arithmetic(self) -> nn.Module:
-        return _Affine(self)
+        """`predict_proba` as a torch module, (N, D) to (N, K) float32, for an exported graph."""
+        return Affine(self.mean, self.gain, self.coef, self.bias)
 
     def to_dict(self) -> dict[str, Any]:
         return {"probe": self.probe, **asdict(self)}
-
-
-class _Affine(nn.Module):
-    """The same as a torch module, in float64 too."""
-
-    scale_DK: torch.Tensor
-    shift_K: torch.Tensor
-
-    def __init__(self, fitted: FittedLinear) -> None:
-        super().__init__()
-        gain_D, coef_DK = np.asarray(fitted.gain), np.asarray(fitted.coef)
-        scale_DK = gain_D[:, None] * coef_DK
-        shift_K = np.asarray(fitted.bias) - np.asarray(fitted.mean) @ scale_DK
-        for name, values in (("scale_DK", scale_DK), ("shift_K", shift_K)):
-            self.register_buffer(name, torch.from_numpy(values), persistent=False)
-
-    def forward(self, features_ND: torch.Tensor) -> torch.Tensor:
-        scores_NK = features_ND.double() @ self.scale_DK + self.shift_K
-        return torch.softmax(scores_NK, 1).float()
 
 
 def decisions(left_out_NK: FloatArray, others_NK: FloatArray, mean_K: FloatArray) -> FloatArray:

@@ -100,6 +100,8 @@ def push(folder: Path, repo: str, *, private: bool, token: str | None, message: 
 def _library() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
     except ImportError as error:
         raise ValueError(
             "the Hugging Face Hub needs its library: pip install 'sslsearch[hub]'"

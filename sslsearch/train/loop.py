@@ -100,7 +100,7 @@ class Trial:
         try:
             if self.trains:
                 target = math.ceil(self.rungs[rung] / self.batch_size)
-                status = "ok" if self._train_to(target, losses) else "nan"
+                status = "ok" if self.train_to(target, losses) else "nan"
                 message = "" if status == "ok" else "the loss is not finite"
             if status == "ok" and distributed.rank() == 0:
                 with self._timed("probe"):
@@ -128,11 +128,6 @@ class Trial:
         self.reports.append(report)
         return report
 
-    def train(self) -> Status:
-        """Train to the last rung without a judge, for samples that have no labels to judge by."""
-        done = self._train_to(self.steps, []) if self.trains else True
-        return "ok" if done else "nan"
-
     def _settings(self) -> dict[str, Any]:
         said = {
             "lr_effective": effective_lr(self.recipe["optim"]),
@@ -140,7 +135,7 @@ class Trial:
         }
         return said | ({"micro_batch": self.micro_batch} if self.objective.pieces > 1 else {})
 
-    def _train_to(self, target: int, losses: list[tuple[int, float]]) -> bool:
+    def train_to(self, target: int, losses: list[tuple[int, float]]) -> bool:
         """Take steps up to `target`; False when the loss stopped being finite."""
         self.objective.train()
         every = max(1, (target - self.step) // CURVE_POINTS)
