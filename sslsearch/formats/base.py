@@ -35,13 +35,8 @@ class Format(ABC):
         missing = [name for name in self.libraries if find_spec(name) is None]
         if missing:
             raise ValueError(
-                f"format {self.name} needs {', '.join(missing)}: "
-                f"pip install 'sslsearch[{self.extra}]'"
+                f"this format needs {', '.join(missing)}: pip install 'sslsearch[{self.extra}]'"
             )
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
 
     @abstractmethod
     def write(self, trained: TrainedEncoder, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""best/ as it is: what sslsearch itself loads, and the layout of the Hugging Face Hub."""
+"""best/ as it is: what sslsearch itself loads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sslsearch.formats.base import Format
 from sslsearch.registry import register
-from sslsearch.train import bundle, hub
+from sslsearch.train import bundle
 from sslsearch.train.trained import TrainedEncoder
 
 
@@ -20,16 +20,3 @@ class Best(Format):
         bundle.fill(folder, **trained.parts())
         bundle.load(folder)
         return []
-
-
-@register("format", "huggingface")
-class HuggingFace(Format):
-    """Hugging Face Hub: the same in its layout, with a model card; `sslsearch.load` reads it."""
-
-    files = (hub.CONFIG, *(name for name in hub.FILES if name != hub.CONFIG))
-
-    def write(self, trained: TrainedEncoder, folder: Path) -> list[str]:
-        Best().write(trained, folder)
-        hub.rearrange(folder, licence="other")
-        bundle.load(folder)
-        return [f"push it with: hf upload OWNER/NAME {folder}"]

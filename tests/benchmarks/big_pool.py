@@ -102,7 +102,7 @@ def pretrain(folder: Path, limit: int, steps: int, found: Any) -> None:
     samples = Samples.from_table(prepared.train)
     trial = Trial(space.default(), samples, 0, torch.device("cpu"), [steps * BATCH])
     started = time.perf_counter()
-    assert trial._train_to(steps, [])
+    assert trial.train_to(steps, [])
     trained = time.perf_counter() - started
     watch.over.set()
     found.send(
