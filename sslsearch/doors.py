@@ -19,7 +19,7 @@ DOORS = {  # name -> its module, which has main(argv) -> int, and what it is for
     ),
     "explain": ("sslsearch.explain", "what a space asks and what it will cost"),
     "catalog": ("sslsearch.catalog", "the parts there are: their knobs, ranges, units, papers"),
-    "export": ("sslsearch.export", "the best recipe and its encoder of a study as one folder"),
+    "export": ("sslsearch.export", "the best recipe and its encoder of a study, also as ONNX …"),
     "pretrain": ("sslsearch.pretrain", "train one recipe at full size, resumable"),
     "embed": ("sslsearch.embed", "embeddings and predictions of a file, as Parquet"),
     "report": ("sslsearch.report.__main__", "the HTML report of a study"),

@@ -28,6 +28,7 @@ ROOMS = {  # kind -> the rooms (sub-packages) in which such parts live
     "probe": "probe",
     "watch": "probe",
     "floor": "probe",
+    "format": "formats",
 }
 
 

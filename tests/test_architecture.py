@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "sslsearch"
 BELOW = {"values", "registry", "distributed", "plots", "graph"}
 PARTS = {"modalities", "data", "augment", "masking", "encoders"}
 HEADS = {"pretext", "probe"}
-FLOORS = [BELOW, PARTS, HEADS, {"train"}, {"track", "report", "space"}, {"search"}]
+FLOORS = [BELOW, PARTS, HEADS, {"train"}, {"track", "report", "space", "formats"}, {"search"}]
 MAY = {  # the exceptions, each with its reason
     ("modalities", "data"): "a modality writes the table layout that data reads",
 }

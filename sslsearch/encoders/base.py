@@ -74,3 +74,9 @@ class Encoder(nn.Module, ABC):
     def positions(self, batch: Batch, width: int) -> torch.Tensor:
         """position_ND: where the tokens lie in their grid, as waves, for those who restore them."""
         return waves(self.grid(batch), width, batch.valid.device)
+
+
+def surely_all(valid: torch.Tensor) -> bool:
+    """Is nothing missing, so that a short cut may be taken? A graph that is exported takes none: it
+    must hold for any batch."""
+    return not torch.compiler.is_exporting() and bool(valid.all())

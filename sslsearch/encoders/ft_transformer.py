@@ -60,7 +60,7 @@ class FTTransformer(TableEncoder):
         cells = self.see(batch, hidden_BCN)
         h_BND = self._tokenise(cells)
         h_BND = torch.where(cells.hidden_BF[..., None], self.mask_token, h_BND) + self.bias_ND
-        h_BND = torch.cat([self.cls_token.expand(len(h_BND), 1, -1), h_BND], 1)
+        h_BND = torch.cat([self.cls_token.expand(h_BND.shape[0], 1, -1), h_BND], 1)
         look_B11N = look_at(F.pad(batch.valid, (1, 0), value=True))
         for block in self.blocks:
             h_BND = block(h_BND, look_B11N)

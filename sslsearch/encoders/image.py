@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sslsearch.encoders.base import Encoder
+from sslsearch.encoders.base import Encoder, surely_all
 from sslsearch.encoders.series import Pool, pool
 from sslsearch.values import Batch, Encoded, InputSpec
 
@@ -56,7 +56,7 @@ class ImageEncoder(Encoder):
     def see(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> torch.Tensor:
         """x_BCHW, normalised, in whole patches; hidden patches are as `hide` makes them."""
         x_BCHW = (batch.x - self.mean_C11) / self.std_C11
-        if not bool(batch.valid.all()):  # where(), not a product: what is not valid may be NaN
+        if not surely_all(batch.valid):  # where(), not a product: what is not valid may be NaN
             x_BCHW = torch.where(batch.valid[..., None, None], x_BCHW, torch.zeros_like(x_BCHW))
         x_BCHW = self._padded(x_BCHW)
         return x_BCHW if hidden_BCN is None else self.hide(x_BCHW, hidden_BCN[:, 0])

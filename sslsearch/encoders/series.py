@@ -58,7 +58,7 @@ class SeriesEncoder(Encoder):
 
 def _group(steps: torch.Tensor, patch: int) -> torch.Tensor:
     """(…, T) -> (…, N, P), filled up at the right with zeros (False: not valid)."""
-    count = -(-steps.shape[-1] // patch)
+    count = (steps.shape[-1] + patch - 1) // patch  # not -(-T // P): ONNX rounds towards zero
     steps = F.pad(steps, (0, count * patch - steps.shape[-1]))
     return steps.reshape(*steps.shape[:-1], count, patch)
 

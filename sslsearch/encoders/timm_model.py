@@ -24,6 +24,10 @@ class Timm(Wrapped):
 
     Many have batch normalisation: samples then see each other, and a batch is never taken in
     pieces. Names with `convnext` or `_gn` have none.
+
+    Attributes:
+        model, made: timm's name, and what timm made of it.
+        asked: what else it was asked for: `timm.create_model(model, **asked)` makes the same.
     """
 
     def __init__(
@@ -37,21 +41,29 @@ class Timm(Wrapped):
             raise ValueError(
                 f"encoder timm: no model {name!r}{did_you_mean(name, timm.list_models())}"
             )
-        made = _maps(name, spec)
+        made, asked = _maps(name, spec)
         super().__init__(spec, _Last(made), patch=made.feature_info.reduction()[-1], pool=pool)
+        self.model, self.asked = name, asked
+
+    @property
+    def made(self) -> nn.Module:
+        last = self.network
+        assert isinstance(last, _Last)
+        return last.made
 
 
-def _maps(name: str, spec: InputSpec) -> Any:
-    """The model without its head; transformers want to know the size of the images."""
+def _maps(name: str, spec: InputSpec) -> tuple[Any, dict[str, Any]]:
+    """The model without its head, and what it was asked for; transformers want to know the size of
+    the images."""
     import timm
 
     asked = {"in_chans": spec.sizes["channels"], "features_only": True}
     size = spec.sizes["height"], spec.sizes["width"]
     try:
         try:
-            return timm.create_model(name, **asked, img_size=size)
+            return timm.create_model(name, **asked, img_size=size), {**asked, "img_size": size}
         except TypeError:
-            return timm.create_model(name, **asked)
+            return timm.create_model(name, **asked), asked
     except (RuntimeError, AttributeError, AssertionError) as error:
         raise ValueError(f"encoder timm: {name} makes no maps of features: {error}") from error
 

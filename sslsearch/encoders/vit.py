@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sslsearch.encoders.attention import Block, look_at, visible_only
+from sslsearch.encoders.base import surely_all
 from sslsearch.encoders.image import ImageEncoder
 from sslsearch.encoders.series import Pool, pool, pooled_width
 from sslsearch.registry import Count, Unit, register
@@ -72,7 +73,7 @@ class VisionTransformer(ImageEncoder):
         return visible_only(h_BND + position_ND, visible_BN, self._blocks), visible_BN
 
     def _blocks(self, h_BND: torch.Tensor, valid_BN: torch.Tensor) -> torch.Tensor:
-        look_B11N = None if bool(valid_BN.all()) else look_at(valid_BN)
+        look_B11N = None if surely_all(valid_BN) else look_at(valid_BN)
         for block in self.blocks:
             h_BND = block(h_BND, look_B11N)
         normed_BND: torch.Tensor = self.norm(h_BND)

@@ -26,6 +26,7 @@ import pyarrow as pa
 import torch
 
 from sslsearch import plots
+from sslsearch.modalities.raw_input import RawInput
 from sslsearch.values import Batch, InputSpec
 
 
@@ -149,6 +150,26 @@ class Modality(ABC):
         Only for pools that do not fit in memory: what a row becomes depends on it alone.
         """
         raise ValueError(f"{where}: samples of this modality cannot be read in parts")
+
+    def in_parts(self, columns: Mapping[str, Any]) -> bool:
+        """May `of_table` read a Parquet file whose columns play these roles, part by part?"""
+        return False
+
+    def raw_input(self, state: Mapping[str, Any]) -> RawInput:
+        """`preprocess` as tensor arithmetic on plain arrays, for an exported graph.
+
+        Raises:
+            ValueError: samples of this modality are no plain arrays; why.
+        """
+        raise ValueError(f"{state['modality']} samples are no plain arrays of one shape")
+
+    def write(self, arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+        """Samples as they are held in memory, and their labels, into `folder`; the source that
+        `read` takes. A label column is named `label`."""
+        raise ValueError(
+            f"{type(self).__name__}: samples held in memory cannot be trained on; write them to "
+            "a file that data.source takes"
+        )
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         """Samples as they are held in memory -> raw samples, where a modality knows such a form."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +75,10 @@ def with_roles(content: pa.Table, table: pa.Table, roles: Mapping[str, str]) -> 
     for role, name in roles.items():
         content = content.append_column(role, table[name])
     return content
+
+
+def with_labels(table: pa.Table, labels: Sequence[str | None] | None) -> pa.Table:
+    """The table with a column `label` beside its own, where there are labels."""
+    if labels is None:
+        return table
+    return table.append_column("label", pa.array(list(labels), pa.string()))

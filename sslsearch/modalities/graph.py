@@ -40,6 +40,7 @@ from sslsearch.modalities.graph_raw import (
     of_nodes,
     simple,
 )
+from sslsearch.modalities.raw_input import RawInput
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
@@ -193,6 +194,12 @@ class GraphModality(Modality):
         if alone:
             notes.append(f"{alone} of {len(net.x_VF)} nodes have no edge.")
         return notes
+
+    def raw_input(self, state: Mapping[str, Any]) -> RawInput:
+        raise ValueError(
+            "a sample is nodes and edges, of any number, and the layers (PyTorch Geometric's) "
+            "gather along the edges, by sparse products where that is quicker"
+        )
 
     def spec(self, state: Mapping[str, Any]) -> InputSpec:
         return InputSpec("graph", {"features": state["features"], "nodes": state["nodes"]})

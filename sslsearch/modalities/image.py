@@ -22,6 +22,7 @@ from sslsearch import plots
 from sslsearch.modalities import image_files as files
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
+from sslsearch.modalities.image_input import ImageInput
 from sslsearch.modalities.image_masks import equal_masks, sealed
 from sslsearch.modalities.image_pixels import (
     Colour,
@@ -31,7 +32,9 @@ from sslsearch.modalities.image_pixels import (
     checked,
     equal_arrays,
     table_of,
+    written,
 )
+from sslsearch.modalities.raw_input import RawInput
 from sslsearch.registry import Count, Unit, register
 from sslsearch.values import Batch, InputSpec
 
@@ -93,6 +96,16 @@ class Images(Modality):
         self, table: pa.Table, columns: Mapping[str, Any], where: str, *, unlabelled: bool = False
     ) -> pa.Table:
         return files.images_of(table, columns, where, unlabelled, self.pixels)
+
+    def in_parts(self, columns: Mapping[str, Any]) -> bool:
+        return True
+
+    def raw_input(self, state: Mapping[str, Any]) -> RawInput:
+        return ImageInput(state)
+
+    def write(self, arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+        """As `from_arrays`."""
+        return written(checked(np.asarray(arrays), "the array"), labels, folder)
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         """(N, H, W) or (N, H, W, C): uint8, or floats in 0..1."""

@@ -8,13 +8,17 @@ Shapes: N = images, H = rows, W = columns, C = channels.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageOps
+
+from sslsearch.modalities.columns import with_labels
 
 Resize = Literal["crop", "stretch"]
 Colour = Literal["as_is", "grey", "rgb"]
@@ -96,6 +100,19 @@ def table_of(images: Iterable[np.ndarray | None]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ((), (), (), ())
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def written(x_NHWC: np.ndarray, labels: Sequence[str | None] | None, folder: Path) -> str:
+    """As PNG, which loses nothing, in `folder`; where they lie."""
+    encoded = []
+    for x_HWC in x_NHWC:
+        buffer = io.BytesIO()
+        as_image(x_HWC).save(buffer, "png", compress_level=1)
+        encoded.append(buffer.getvalue())
+    path = folder / "images.parquet"
+    table = pa.table({"image": pa.array(encoded, pa.large_binary())})
+    pq.write_table(with_labels(table, labels), path)
+    return f"parquet:{path}"
 
 
 def arrays_of(raw: pa.Table) -> Iterable[np.ndarray]:

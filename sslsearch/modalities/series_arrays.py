@@ -6,11 +6,14 @@ Shapes: N = rows, C = channels, T = steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from sslsearch.modalities.columns import with_labels
 from sslsearch.modalities.series_raw import Ragged
 
 WHERE = "these series"
@@ -18,12 +21,7 @@ WHERE = "these series"
 
 def series_of_arrays(arrays: Any, channels: Sequence[str]) -> pa.Table:
     """(N, C, T), (N, T) where C = 1, or a list of (C, T) of any lengths -> raw. NaN = missing."""
-    if isinstance(arrays, list | tuple):
-        rows = [_row(array, number, len(channels)) for number, array in enumerate(arrays)]
-    else:
-        rows = list(_block(np.asarray(arrays), len(channels)))
-    if not rows:
-        raise ValueError(f"{WHERE} are none: hand in at least one")
+    rows = _rows(arrays, len(channels))
     values = np.concatenate([np.ravel(row) for row in rows]).astype(np.float64)
     steps_N = np.array([row.shape[1] for row in rows], np.int64)
     return Ragged(values, steps_N, tuple(channels)).to_table(WHERE)
@@ -38,6 +36,28 @@ def arrays_of_series(raw: pa.Table) -> np.ndarray:
         values = ragged.values[start : start + channels * steps]
         x_NCT[row, :, :steps] = values.reshape(channels, steps)
     return x_NCT
+
+
+def written(arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+    """As lists of channels of steps, in `folder`; where they lie."""
+    first = np.asarray(arrays[0])
+    channels = len(first) if first.ndim == 2 else 1
+    rows = _rows(arrays, channels)
+    nested = [list(np.asarray(x_CT, np.float64)) for x_CT in rows]
+    series = pa.array(nested, pa.list_(pa.list_(pa.float64())))
+    path = folder / "series.parquet"
+    pq.write_table(with_labels(pa.table({"series": series}), labels), path)
+    return f"parquet:{path}"
+
+
+def _rows(arrays: Any, channels: int) -> list[np.ndarray]:
+    if isinstance(arrays, list | tuple):
+        rows = [_row(array, number, channels) for number, array in enumerate(arrays)]
+    else:
+        rows = list(_block(np.asarray(arrays), channels))
+    if not rows:
+        raise ValueError(f"{WHERE} are none: hand in at least one")
+    return rows
 
 
 def _block(x: np.ndarray, channels: int) -> np.ndarray:

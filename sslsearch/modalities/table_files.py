@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from sslsearch.modalities.columns import file_at
+from sslsearch.modalities.columns import ABSENT_IN_POOL, file_at, with_labels
 from sslsearch.registry import did_you_mean
 
 SCHEMES = ("parquet", "csv", "arrow", "feather", "sklearn")
@@ -34,6 +36,40 @@ def read_table(scheme: str, rest: str, root: Path) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise ValueError(f"{scheme}:{rest}: {error}") from error
     return table
+
+
+def as_table(arrays: Any) -> pa.Table | None:
+    """A DataFrame, a mapping of names to values, a list of such row by row, or (N, columns) numbers
+    (named x0, x1 … as scikit-learn does); None of anything else."""
+    if isinstance(arrays, list) and all(isinstance(row, Mapping) for row in arrays):
+        names = dict.fromkeys(name for row in arrays for name in row)
+        arrays = {name: [row.get(name) for row in arrays] for name in names}
+    if isinstance(arrays, np.ndarray) and arrays.ndim == 2 and arrays.dtype.kind in "fiub":
+        arrays = {f"x{place}": values for place, values in enumerate(arrays.T)}
+    if isinstance(arrays, Mapping):
+        return pa.table({n: pa.array(v, from_pandas=True) for n, v in arrays.items()})
+    if hasattr(arrays, "columns"):
+        return pa.Table.from_pandas(arrays, preserve_index=False)
+    return None
+
+
+def written(arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+    """As one Parquet file in `folder`; where it lies.
+
+    Raises:
+        ValueError: a column has the name of a role, which it would then play.
+    """
+    table = as_table(arrays)
+    if table is None:
+        raise ValueError(f"these rows are {type(arrays).__name__}; hand in a DataFrame, or numbers")
+    taken = [name for name in (*ABSENT_IN_POOL, "id") if name in table.column_names]
+    if taken:
+        raise ValueError(
+            f"a column of the rows is named {taken[0]!r}, which says a role; rename it"
+        )
+    path = folder / "rows.parquet"
+    pyarrow.parquet.write_table(with_labels(table, labels), path)
+    return f"parquet:{path}"
 
 
 def _read_csv(path: Path) -> pa.Table:

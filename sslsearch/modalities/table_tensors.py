@@ -104,6 +104,15 @@ def category(raw: pa.Table, name: str, part: str, kind: str) -> pa.Array:
     return pc.cast(found, pa.string())
 
 
+def code(raw: pa.Table, feature: Feature, kind: str) -> np.ndarray:
+    """int64: the place of a row's category among its levels, from 1; 0 = other, -1 = missing."""
+    text = category(raw, feature["column"], feature["part"], kind)
+    place = pc.index_in(text, value_set=pa.array(feature["levels"], pa.string()))
+    known = np.asarray(pc.fill_null(place, -1), np.int64)
+    seen = np.asarray(text.is_valid().to_numpy(zero_copy_only=False), bool)
+    return np.where(seen, known + 1, -1)
+
+
 def scaled(values_N: np.ndarray, feature: Feature) -> np.ndarray:
     """NaN stays NaN. Quantile: the normal score of a value's place among the training values.
 
@@ -133,17 +142,11 @@ def tensors(raw: pa.Table, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
         scaled(number(raw, feature["column"], feature["part"]), feature)
         for feature in state["numbers"]
     ]
-    codes, there = [], [~np.isnan(values) for values in numbers]
-    for feature in state["categories"]:
-        text = category(raw, feature["column"], feature["part"], kinds[feature["column"]])
-        place = pc.index_in(text, value_set=pa.array(feature["levels"], pa.string()))
-        known = np.asarray(pc.fill_null(place, -1), np.int64)
-        seen = np.asarray(text.is_valid().to_numpy(zero_copy_only=False), bool)
-        codes.append(np.where(seen, known + 1, 0))
-        there.append(seen)
+    codes = [code(raw, feature, kinds[feature["column"]]) for feature in state["categories"]]
+    there = [~np.isnan(values) for values in numbers] + [code_N >= 0 for code_N in codes]
     made = {"valid": np.stack(there, 1).view(np.uint8)}
     if numbers:
         made["number"] = np.nan_to_num(np.stack(numbers, 1), nan=0.0).astype(np.float32)
     if codes:
-        made["code"] = np.stack(codes, 1)
+        made["code"] = np.stack(codes, 1).clip(min=0)
     return made

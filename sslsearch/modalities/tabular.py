@@ -23,8 +23,10 @@ from torch.nn import functional as F
 from sslsearch import plots
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import place
+from sslsearch.modalities.raw_input import RawInput
 from sslsearch.modalities.table_cells import KINDS, cell, cells_of, kinds_of, named, present
-from sslsearch.modalities.table_files import SCHEMES, read_table
+from sslsearch.modalities.table_files import SCHEMES, as_table, read_table, written
+from sslsearch.modalities.table_input import TableInput
 from sslsearch.modalities.table_made import made_up
 from sslsearch.modalities.table_odd import maybe_codes, odd_columns
 from sslsearch.modalities.table_tensors import category, fit_categories, fit_numbers, tensors
@@ -81,20 +83,24 @@ class Tabular(Modality):
     ) -> pa.Table:
         return cells_of(table, columns, where, unlabelled)
 
+    def in_parts(self, columns: Mapping[str, Any]) -> bool:
+        return True
+
+    def raw_input(self, state: Mapping[str, Any]) -> RawInput:
+        return TableInput(state)
+
+    def write(self, arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+        """As `from_arrays`, or (N, columns) numbers."""
+        return written(arrays, labels, folder)
+
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         """A pandas DataFrame, a mapping of column names to values, or a list of such, row by row.
 
         Raises:
             ValueError: a column that training had is not there, or holds something else.
         """
-        if isinstance(arrays, list) and all(isinstance(row, Mapping) for row in arrays):
-            names = dict.fromkeys(name for row in arrays for name in row)
-            arrays = {name: [row.get(name) for row in arrays] for name in names}
-        if isinstance(arrays, Mapping):
-            table = pa.table({n: pa.array(v, from_pandas=True) for n, v in arrays.items()})
-        elif hasattr(arrays, "columns"):
-            table = pa.Table.from_pandas(arrays, preserve_index=False)
-        else:
+        table = as_table(arrays)
+        if table is None:
             return super().from_arrays(arrays, state)
         table = named(table, "these rows")
         said: dict[str, list[str]] = {}

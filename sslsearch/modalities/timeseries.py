@@ -19,7 +19,9 @@ from sslsearch import plots
 from sslsearch.modalities import series_files, series_tables, series_windows
 from sslsearch.modalities.base import Modality, Role
 from sslsearch.modalities.columns import file_at, place
-from sslsearch.modalities.series_arrays import arrays_of_series, series_of_arrays
+from sslsearch.modalities.raw_input import RawInput
+from sslsearch.modalities.series_arrays import arrays_of_series, series_of_arrays, written
+from sslsearch.modalities.series_input import SeriesInput
 from sslsearch.modalities.series_raw import Ragged
 from sslsearch.modalities.series_tensors import statistics, tensors
 from sslsearch.modalities.series_windows import PERIODS, Windows, cut
@@ -126,6 +128,17 @@ class TimeSeries(Modality):
                 "is too small; write it with one row per series, its steps in a list"
             )
         return series_tables.series_of(table, columns, where, unlabelled)
+
+    def in_parts(self, columns: Mapping[str, Any]) -> bool:
+        """Not where a row is a step, or series are cut into windows."""
+        return self.windows is None and columns.get("time") is None
+
+    def raw_input(self, state: Mapping[str, Any]) -> RawInput:
+        return SeriesInput(state)
+
+    def write(self, arrays: Any, labels: Sequence[str | None] | None, folder: Path) -> str:
+        """(N, C, T), (N, T) of one channel, or a list of (C, T) of any lengths; NaN = missing."""
+        return written(arrays, labels, folder)
 
     def from_arrays(self, arrays: Any, state: Mapping[str, Any]) -> pa.Table:
         return series_of_arrays(arrays, state["channels"])

@@ -18,7 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from torch import nn
 
+from sslsearch.probe.affine import Affine
 from sslsearch.probe.base import (
     FittedClassifier,
     FittedProbe,
@@ -235,6 +237,10 @@ class FittedLinear(FittedClassifier):
         x_ND = (features - np.asarray(self.mean)) * np.asarray(self.gain)
         proba_NK: FloatArray = softmax(x_ND @ np.asarray(self.coef) + np.asarray(self.bias), axis=1)
         return proba_NK
+
+    def arithmetic(self) -> nn.Module:
+        """`predict_proba` as a torch module, (N, D) to (N, K) float32, for an exported graph."""
+        return Affine(self.mean, self.gain, self.coef, self.bias)
 
     def to_dict(self) -> dict[str, Any]:
         return {"probe": self.probe, **asdict(self)}

@@ -29,8 +29,10 @@ from safetensors.torch import save as serialised
 import sslsearch
 from sslsearch.encoders.base import Encoder
 from sslsearch.probe.base import FittedProbe
+from sslsearch.train import hub
 from sslsearch.train.build import build_encoder
 from sslsearch.train.card import card
+from sslsearch.train.folder import swapped
 from sslsearch.train.trained import TrainedEncoder
 from sslsearch.values import InputSpec, Recipe
 
@@ -50,7 +52,7 @@ def save(
     *,
     recipe: Recipe,
     weights: Path | Mapping[str, torch.Tensor],
-    probe: FittedProbe,
+    probe: FittedProbe | None,
     spec: InputSpec,
     preprocess: Mapping[str, Any],
     classes: list[str],
@@ -66,31 +68,55 @@ def save(
     """
 
     def write(folder: Path) -> None:
-        recipe.save(folder / RECIPE)
-        if isinstance(weights, Path):
-            shutil.copyfile(weights, folder / WEIGHTS)
-        else:
-            tensors = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
-            (folder / WEIGHTS).write_bytes(serialised(tensors))  # save_file hides it from others
-        libraries = {name: metadata.version(name) for name in LIBRARIES}
-        about = {
-            "schema": SCHEMA,
-            "sslsearch": sslsearch.__version__,
-            "python": platform.python_version(),
-            "libraries": libraries,
-            "recipe_hash": recipe.hash,
-            "weights_sha256": _digest(folder / WEIGHTS),
-            "spec": spec.to_dict(),
-            "classes": classes,
-            "preprocess": dict(preprocess),
-            "scores": _plain(scores),
-            "probe": probe.to_dict(),
-        }
-        text = json.dumps(about, allow_nan=False, indent=1)
-        (folder / PROBE).write_text(text, encoding="utf-8")
-        (folder / CARD).write_text(card(recipe, about), encoding="utf-8")
+        fill(
+            folder,
+            recipe=recipe,
+            weights=weights,
+            probe=probe,
+            spec=spec,
+            preprocess=preprocess,
+            classes=classes,
+            scores=scores,
+        )
 
-    _swap(to, write)
+    into(to, write)
+
+
+def fill(
+    folder: Path,
+    *,
+    recipe: Recipe,
+    weights: Path | Mapping[str, torch.Tensor],
+    probe: FittedProbe | None,
+    spec: InputSpec,
+    preprocess: Mapping[str, Any],
+    classes: list[str],
+    scores: Mapping[str, Any],
+) -> None:
+    """As `save`, into a folder that nobody reads yet."""
+    recipe.save(folder / RECIPE)
+    if isinstance(weights, Path):
+        shutil.copyfile(weights, folder / WEIGHTS)
+    else:
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
+        (folder / WEIGHTS).write_bytes(serialised(tensors))  # save_file hides it from others
+    libraries = {name: metadata.version(name) for name in LIBRARIES}
+    about = {
+        "schema": SCHEMA,
+        "sslsearch": sslsearch.__version__,
+        "python": platform.python_version(),
+        "libraries": libraries,
+        "recipe_hash": recipe.hash,
+        "weights_sha256": _digest(folder / WEIGHTS),
+        "spec": spec.to_dict(),
+        "classes": classes,
+        "preprocess": dict(preprocess),
+        "scores": _plain(scores),
+        "probe": None if probe is None else probe.to_dict(),
+    }
+    text = json.dumps(about, allow_nan=False, indent=1)
+    (folder / PROBE).write_text(text, encoding="utf-8")
+    (folder / CARD).write_text(card(recipe, about), encoding="utf-8")
 
 
 def copy(source: Path, to: Path) -> TrainedEncoder:
@@ -102,27 +128,37 @@ def copy(source: Path, to: Path) -> TrainedEncoder:
             if (source / name).is_file():  # people may have removed the README
                 shutil.copyfile(source / name, folder / name)
 
-    _swap(to, write)
+    into(to, write)
     return loaded
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> TrainedEncoder:
-    """The encoder of a bundle, ready to embed. ValueError says what is wrong with the folder."""
-    folder = Path(path)
-    missing = [name for name in (RECIPE, WEIGHTS, PROBE) if not (folder / name).is_file()]
+    """The encoder of a bundle, ready to embed. ValueError says what is wrong with the folder.
+
+    path: a folder in either layout, or `hf://owner/name` (`hf://owner/name@revision`) on the
+    Hugging Face Hub.
+    """
+    folder = hub.fetched(path) if hub.is_address(path) else Path(path)
+    hubs = (folder / hub.CONFIG).is_file()
+    weights = folder / (hub.WEIGHTS if hubs else WEIGHTS)
+    others = hub.OTHERS if hubs else ()
+    wanted = (RECIPE, weights.name, PROBE, *others)
+    missing = [name for name in wanted if not (folder / name).is_file()]
     if missing:
         inside = folder / "best"
         hint = f"; did you mean {inside}?" if (inside / PROBE).is_file() else ""
         what = f"has no {', '.join(missing)}" if folder.is_dir() else "is not a folder"
         raise ValueError(f"{folder} {what}: it is not an exported encoder{hint}")
     about = _about(folder / PROBE)
+    for name in others:
+        about |= _parsed(json.loads, folder / name, json.JSONDecodeError)
     recipe = Recipe(_parsed(yaml.safe_load, folder / RECIPE, yaml.YAMLError))
     spec = InputSpec(**about["spec"])
     try:
         encoder = build_encoder(recipe, spec)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{folder / RECIPE}: no encoder can be built of it: {error}") from error
-    _load_weights(encoder, folder / WEIGHTS, about["weights_sha256"])
+    _load_weights(encoder, weights, about["weights_sha256"])
     return TrainedEncoder(
         encoder=encoder.to(device).eval(),
         recipe=recipe,
@@ -130,8 +166,18 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> TrainedEncoder
         scores=about["scores"],
         spec=spec,
         preprocess=about["preprocess"],
-        probe=FittedProbe.from_dict(about["probe"]),
+        probe=None if about["probe"] is None else FittedProbe.from_dict(about["probe"]),
     )
+
+
+def into(to: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill the folder `to` with a bundle, of either layout, that loads."""
+
+    def proven(folder: Path) -> None:
+        write(folder)
+        load(folder)
+
+    swapped(to, proven, {*FILES, *hub.FILES}, mark=PROBE)
 
 
 def recipe_hash(folder: Path) -> str | None:
@@ -189,37 +235,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _swap(to: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a folder beside `to`, see that it loads, and put it in `to`'s place."""
-    to = to.resolve()
-    part, old = to.with_name(f".{to.name}.part"), to.with_name(f".{to.name}.old")
-    if old.exists() and not to.exists():  # an earlier save was killed between its two renames
-        old.rename(to)
-    others = _others(to)
-    for leftover in (part, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        write(part)
-        load(part)
-        for path in others:
-            keep = shutil.copytree if path.is_dir() else shutil.copy2
-            keep(path, part / path.name)
-        if to.exists():
-            to.rename(old)
-        part.rename(to)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _others(to: Path) -> list[Path]:
-    """What people put beside a bundle's files; ValueError where `to` is no bundle at all."""
-    if to.exists() and not to.is_dir():
-        raise ValueError(f"{to} is a file; choose another folder")
-    others = [p for p in to.iterdir() if p.name not in FILES] if to.is_dir() else []
-    if others and not (to / PROBE).is_file():
-        raise ValueError(f"{to} holds other things ({others[0].name}, …); choose another folder")
-    return others

@@ -65,7 +65,8 @@ def _classes(names: Sequence[str]) -> str:
 def _asked(about: Mapping[str, Any]) -> str:
     """What the encoder is asked for: embeddings, and classes where its probe tells them."""
     asked = {"embeddings = trained.embed(raw)": "(samples, features) float32"}
-    if "classes" in registry.get("probe", about["probe"]["probe"]).gives:
+    probe = about["probe"]  # None without labels
+    if probe is not None and "classes" in registry.get("probe", probe["probe"]).gives:
         asked["names = trained.predict(raw)"] = "the probe's classes"
     return "\n".join(f"{code:<58} # {what}" for code, what in asked.items())
 

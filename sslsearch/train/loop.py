@@ -93,7 +93,7 @@ class Trial:
         try:
             if self.trains:
                 target = math.ceil(self.rungs[rung] / self.batch_size)
-                status = "ok" if self._train_to(target, between) else "nan"
+                status = "ok" if self.train_to(target, between) else "nan"
                 message = "" if status == "ok" else "the loss is not finite"
             if status == "ok" and distributed.rank() == 0:
                 with self._timed("probe"):
@@ -129,7 +129,7 @@ class Trial:
         }
         return said | ({"micro_batch": self.micro_batch} if self.objective.pieces > 1 else {})
 
-    def _train_to(self, target: int, between: Callable[[], None] = lambda: None) -> bool:
+    def train_to(self, target: int, between: Callable[[], None] = lambda: None) -> bool:
         """Take steps up to `target`; False when the loss stopped being finite."""
         self.objective.train()
         while self.step < target:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class TrainedEncoder:
         classes: names of the classes, in the order of predict_proba's columns.
         scores: what the study found out about it.
         preprocess: the fitted state of the preprocessing.
+        probe: None where there were no labels to fit one on.
     """
 
     encoder: Encoder
@@ -49,7 +51,7 @@ class TrainedEncoder:
     scores: dict[str, Any]
     spec: InputSpec
     preprocess: dict[str, Any]
-    probe: FittedProbe
+    probe: FittedProbe | None
 
     @property
     def width(self) -> int:
@@ -67,6 +69,65 @@ class TrainedEncoder:
         part = registry.get("modality", self.preprocess["modality"])
         made: Modality = part.bind(self.preprocess["rules"])()
         return made
+
+    def parts(self) -> dict[str, Any]:
+        """What `bundle.fill` writes of it."""
+        return {
+            "recipe": self.recipe,
+            "weights": self.encoder.state_dict(),
+            "probe": self.probe,
+            "spec": self.spec,
+            "preprocess": self.preprocess,
+            "classes": self.classes,
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path, device: str | torch.device = "cpu"
+    ) -> TrainedEncoder:
+        """As `sslsearch.load`: a folder, or `hf://owner/name` on the Hugging Face Hub."""
+        from sslsearch.train.bundle import load
+
+        return load(path, device)
+
+    def save_pretrained(self, folder: str | Path, *, licence: str = "other") -> None:
+        """Write a folder in the layout of the Hugging Face Hub, which `sslsearch.load` reads too.
+
+        Args:
+            licence: an identifier of the Hub's, as `apache-2.0`; what it may be is for the licence
+                of the training data to say.
+        """
+        from sslsearch.train import bundle, hub
+
+        def write(part: Path) -> None:
+            bundle.fill(part, **self.parts())
+            hub.rearrange(part, licence)
+
+        bundle.into(Path(folder), write)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        licence: str = "other",
+    ) -> str:
+        """Upload to the Hugging Face Hub as the model `repo` (owner/name), made if it is not there.
+
+        Needs `pip install 'sslsearch[hub]'` and a log-in (`hf auth login`, or HF_TOKEN).
+
+        Returns:
+            The address of the commit.
+        """
+        from sslsearch.train import hub
+
+        with TemporaryDirectory() as place:
+            folder = Path(place) / "model"
+            self.save_pretrained(folder, licence=licence)
+            message = f"recipe {self.recipe.hash}"
+            return hub.push(folder, repo, private=private, token=token, message=message)
 
     def read(
         self, source: str, columns: Mapping[str, Any] | None = None, root: Path | None = None
@@ -100,9 +161,10 @@ class TrainedEncoder:
         proba_NK = np.zeros((len(embedding_ND), len(self.classes)))
         if len(embedding_ND):
             if not isinstance(self.probe, FittedClassifier):
+                what = f"a {self.probe.probe} probe" if self.probe else "an encoder without labels"
                 raise ValueError(
-                    f"a {self.probe.probe} probe does not predict classes; use .embed, or fit a "
-                    "classifier of your own on the embeddings"
+                    f"{what} does not predict classes; use .embed, or fit a classifier of your own "
+                    "on the embeddings"
                 )
             proba_NK[:, self.probe.classes] = self.probe.predict_proba(embedding_ND)
         return proba_NK

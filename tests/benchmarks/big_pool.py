@@ -108,7 +108,7 @@ def pretrain(folder: Path, limit: int, steps: int, found: Any) -> None:
     samples = Samples.from_table(prepared.train)
     trial = Trial(space.default(), samples, 0, torch.device("cpu"), [steps * BATCH])
     started = time.perf_counter()
-    assert trial._train_to(steps)
+    assert trial.train_to(steps)
     trained = time.perf_counter() - started
     watch.over.set()
     found.send(
@@ -142,7 +142,7 @@ def against_memory(folder: Path, steps: int) -> dict[str, list[int]]:
     def speed(samples: Samples) -> int:
         trial = Trial(recipe, samples, 0, torch.device("cpu"), [steps * BATCH])
         started = time.perf_counter()
-        assert trial._train_to(steps)
+        assert trial.train_to(steps)
         return round(steps * BATCH / (time.perf_counter() - started))
 
     mapped = prepare(data, folder, place, memory=1).train

@@ -100,7 +100,7 @@ def measure(who: str, cases: list[Case], seed: int, seen: int) -> list[dict[str,
     recipe = load(FOLDER / "recipes" / f"{who}_tabular.yaml").default()
     trial = Trial(recipe, cases[0][0], seed, CPU, [seen])
     before = _judged(trial.objective.encoder, cases)
-    assert trial._train_to(trial.steps), "the loss is not finite"
+    assert trial.train_to(trial.steps), "the loss is not finite"
     after = _judged(trial.objective.encoder, cases)
     return [{"accuracy": a, "untrained": b} for a, b in zip(after, before, strict=True)]
 

@@ -113,7 +113,7 @@ def our_loop(recipe: Recipe, samples: Samples, steps: int) -> float:
     size = recipe["optim"]["batch_size"]
     trial = Trial(recipe, samples, 0, torch.device("cpu"), [steps * size])
     started = time.perf_counter()
-    assert trial._train_to(steps)
+    assert trial.train_to(steps)
     return steps / (time.perf_counter() - started)
 
 

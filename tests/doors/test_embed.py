@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import pytest
 
 import sslsearch
 from sslsearch.doors import enter
-from sslsearch.embed import columns_of, source_of
+from sslsearch.embed import Progress, columns_of, samples_of, source_of
 
 if TYPE_CHECKING:
     from exported import Exported
@@ -134,3 +136,104 @@ def test_columns() -> None:
         "series": ["a", "b"],
         "group": None,
     }
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
+    """3,000 series of two channels and 40 steps, in three files of one row group each."""
+    monkeypatch.chdir(tmp_path)
+    x_NCT = np.random.default_rng(0).standard_normal((3_000, 2, 40))
+    made = pa.table({"series": x_NCT.tolist(), "id": np.arange(3_000)})
+    Path("parts").mkdir()
+    for part in range(3):
+        pq.write_table(made.slice(1_000 * part, 1_000), f"parts/{part}.parquet")
+    return made
+
+
+@pytest.mark.parametrize("said", ["parts", "parquet:parts", "parts/*.parquet"])
+def test_many_files_in_order(exported: Exported, many: pa.Table, said: str) -> None:
+    assert embed(exported, said, "--to", "o.parquet", "--batch", "512") == 0
+    out = pq.read_table("o.parquet")
+    assert out["id"].to_pylist() == list(range(3_000))
+    wanted = sslsearch.load(exported.folder).embed(
+        np.array(many["series"][1_500:1_503].to_pylist())
+    )
+    np.testing.assert_allclose(out["embedding"][1_500:1_503].to_pylist(), wanted, atol=1e-5)
+
+
+def test_parquet_is_never_held_whole(exported: Exported, tmp_path: Path) -> None:
+    """Of one row group of 37 MiB Arrow holds some batches and buffers at any moment."""
+    x_NCT = np.random.default_rng(0).standard_normal((60_000, 2, 40))
+    steps = pa.FixedSizeListArray.from_arrays(pa.array(x_NCT.ravel()), 40)
+    series = pa.FixedSizeListArray.from_arrays(steps, 2)
+    nested = series.cast(pa.list_(pa.list_(pa.float64())))
+    options = {"row_group_size": 60_000, "use_dictionary": False, "compression": "none"}
+    pq.write_table(pa.table({"series": nested}), tmp_path / "large.parquet", **options)
+    del steps, series, nested
+    trained = sslsearch.load(exported.folder)
+    samples = samples_of(trained, f"parquet:{tmp_path}/large.parquet", {}, 500)
+    before, held, rows = pa.total_allocated_bytes(), 0, 0
+    for raw in samples.parts:
+        rows += len(raw)
+        assert len(raw) <= 500
+        held = max(held, pa.total_allocated_bytes() - before)
+    assert rows == samples.rows == 60_000
+    assert held < x_NCT.nbytes / 4
+
+
+def test_files_of_other_columns(
+    exported: Exported, many: pa.Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(many.drop_columns("id").slice(0, 5), "parts/3.parquet")
+    assert embed(exported, "parts", "--to", "o.parquet") == 2
+    assert "parts/3.parquet has other columns than parts/0.parquet" in capsys.readouterr().err
+    Path("parts/3.parquet").write_text("no Parquet")
+    assert embed(exported, "parts", "--to", "o.parquet") == 2
+    assert "no Parquet file" in capsys.readouterr().err
+    assert not list(Path().glob("o.parquet*"))
+
+
+def test_one_row_a_step_is_read_whole(exported: Exported, many: pa.Table) -> None:
+    x_CT = np.array(many["series"][0].as_py())
+    steps = {"id": np.zeros(40, np.int64), "t": np.arange(40)[::-1]}
+    pq.write_table(pa.table({**steps, "a": x_CT[0][::-1], "b": x_CT[1][::-1]}), "long.parquet")
+    words = ["long.parquet", "--to", "o.parquet", "--columns", "time=t,id=id,series=a,series=b"]
+    assert embed(exported, *words) == 0
+    wanted = sslsearch.load(exported.folder).embed(x_CT[None])
+    found = pq.read_table("o.parquet")["embedding"].to_pylist()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 40.0])
+    monkeypatch.setattr("sslsearch.embed.time.monotonic", lambda: next(clock))
+    progress = Progress(4_000)
+    assert progress.line(1_000) == "1,000 of 4,000 rows, 100 a second, 0 min 30 s left"
+    assert progress.line(4_000) == "4,000 of 4,000 rows, 100 a second, 0 min 0 s left"
+
+
+PEAK = """
+import resource, sys
+from sslsearch.doors import enter
+assert enter("embed", sys.argv[1:]) == 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight times the rows, 123 MiB of numbers more in one row group: the peak is the same."""
+    monkeypatch.chdir(tmp_path)
+    x_NCT = np.random.default_rng(0).standard_normal((3_600, 2, 40))
+    one = pa.array(x_NCT.tolist(), pa.list_(pa.list_(pa.float64())))
+    peaks = []
+    for copies in (8, 64):
+        many = pa.table({"series": pa.chunked_array([one] * copies)})
+        pq.write_table(many, "many.parquet", row_group_size=len(many), use_dictionary=False)
+        words = [str(exported.folder), "many.parquet", "--to", "o.parquet", "--device", "cpu"]
+        command = [sys.executable, "-c", PEAK, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.splitlines()[-1]) / 1024)
+    assert peaks[1] - peaks[0] < 40, f"peaks of {peaks} MiB"

@@ -11,6 +11,8 @@ import pytest
 
 import sslsearch
 from sslsearch.doors import enter
+from sslsearch.formats import base as formats
+from sslsearch.formats.onnx import Onnx
 
 if TYPE_CHECKING:
     from exported import Exported
@@ -75,3 +77,55 @@ def test_never_over_other_things(study: Path, capsys: pytest.CaptureFixture[str]
     fails(["tiny", "--to", "."], "holds other things (runs", capsys)
     fails(["tiny", "--to", "runs/tiny/best"], "already", capsys)
     assert (study / "best" / "probe.json").exists()
+
+
+def test_formats_in_folders_of_their_own(
+    study: Path, exported: Exported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert enter("export", ["tiny", "--format", "huggingface", "best", "--to", "out"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["best", "huggingface"]
+    x_NCT = np.load(exported.root / "waves.npz")["X_test"]
+    for name in ("best", "huggingface"):
+        found = sslsearch.load(f"out/{name}").embed(x_NCT)
+        np.testing.assert_allclose(found, exported.test_ND, atol=1e-5)
+    assert "sslsearch.load('out/huggingface')" in capsys.readouterr().out
+
+
+def test_one_format_is_the_folder_itself(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # the second replaces the first
+        assert enter("export", ["tiny", "--format", "torch_export"]) == 0
+    assert {path.name for path in Path("tiny-torch_export").iterdir()} == {"model.pt2", "README.md"}
+    assert "differs from the encoder by at most" in capsys.readouterr().out
+
+
+def test_a_folder_of_another_format_is_left_alone(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert enter("export", ["tiny", "--to", "out"]) == 0
+    fails(["tiny", "--format", "torch_export", "--to", "out"], "holds other things", capsys)
+    assert sslsearch.load("out").width
+
+
+def test_what_a_format_needs(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    cure = "needs onnx, onnxscript, onnxruntime: pip install 'sslsearch[onnx]'"
+    fails(["tiny", "--format", "best", "onnx"], cure, capsys)
+    assert not Path("tiny-best").exists(), "all are looked at before any is written"
+    assert set(Onnx.libraries) == {"onnx", "onnxscript", "onnxruntime"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("onx", "did you mean 'onnx'"),
+        ("timm", "encoder conv1d is no model of timm's"),
+        ("torchvision", "encoder conv1d is no network of torchvision's"),
+    ],
+)
+def test_what_cannot_be_had(
+    study: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(["tiny", "--format", name], said, capsys)
+    assert not Path(f"tiny-{name}").exists()

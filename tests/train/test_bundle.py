@@ -67,11 +67,14 @@ def save_again(exported: Exported, to: Path) -> None:
 
 
 def test_a_fresh_process_sees_what_the_training_saw(exported: Exported, tmp_path: Path) -> None:
+    """From another working directory, of a folder that was moved."""
     waves, out = exported.root / "waves.npz", tmp_path / "seen.npy"
+    shutil.copytree(exported.folder, tmp_path / "moved")
     home = str(Path(sslsearch.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", COLD, str(exported.folder), str(waves), str(out)],
+        [sys.executable, "-c", COLD, "moved", str(waves), str(out)],
         env={**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,

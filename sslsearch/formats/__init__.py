@@ -1,0 +1,1 @@
+"""Forms in which a trained encoder is handed over, for tools that do not know sslsearch."""
