@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslsearch.report.page import build
+from sslsearch.search.lessons import refresh
+from sslsearch.space import SpaceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sslsearch.report", description=__doc__)
     parser.add_argument("study", type=Path, help="a study folder, such as runs/timeseries")
     folder = parser.parse_args(argv).study
+    try:
+        refresh(folder)
+    except SpaceError as error:  # of another version: the report leaves out what it cannot know
+        print(error, file=sys.stderr)
     try:
         print(build(folder))
     except ValueError as error:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from sslsearch import plots
 from sslsearch.probe.metrics import as_score, sign
 from sslsearch.report import study as files
+from sslsearch.report.effects import effects, levels
 from sslsearch.report.study import StudyFiles
 
 TEMPLATE = "page.html.jinja"
@@ -54,9 +55,9 @@ def render(study: StudyFiles) -> str:
         study=study,
         contenders=files.contenders(study),
         less_is_better=_less(study),
-        augments=files.effects(study, "augment"),
-        pretexts=files.effects(study, "pretext"),
-        encoders=files.effects(study, "encoder"),
+        augments=effects(files.compared(study, "augment")),
+        pretexts=levels(files.compared(study, "pretext")),
+        encoders=levels(files.compared(study, "encoder")),
         common_rung=files.scores_at_common_rung(study)[1],
         costs=files.costs(study),
         weighed=list(files.fronts(study)),

@@ -1,0 +1,116 @@
+"""What a study leaves for the report beside its leaderboard: answers.json and insight.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NAME, INSIGHT = "answers.json", "insight.json"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A question of the space: see `sslsearch.space.answers.Question`, which it is read from."""
+
+    name: str
+    kind: str  # real, whole, choice
+    start: Any
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    options: Sequence[Any] = ()
+    condition: Sequence[tuple[str, Any]] = ()
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind != "choice"
+
+    def place(self, value: Any) -> float:
+        """Where on its range a value lies, 0 to 1 (or, of a choice, among its options)."""
+        if not self.is_number:
+            return self.options.index(value) / max(1, len(self.options) - 1)
+        low, high = float(self.low or 0), float(self.high or 0)
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return float((value - low) / (high - low)) if high > low else 0.0
+
+    def at(self, place: float) -> float:
+        """The value at a place from 0 to 1; of numbers only."""
+        low, high = float(self.low or 0), float(self.high or 0)
+        if self.log:
+            return math.exp(math.log(low) + place * math.log(high / low))
+        return low + place * (high - low)
+
+    @property
+    def words(self) -> str:
+        """The path as people write it: without the words of the tree's structure."""
+        return words(self.name)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial: what it answered, and its score at each rung."""
+
+    id: str
+    status: str
+    origin: str
+    family: str
+    answers: Mapping[str, Any]
+    scores: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """answers.json; without a file nothing was asked and nothing is known."""
+
+    axes: Sequence[Axis] = ()
+    trials: Sequence[Told] = ()
+    rungs: Sequence[int] = ()
+    rung: int = 0  # the one at which trials are compared
+    importance: Sequence[Mapping[str, Any]] = ()
+    within: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    default: str = ""  # the hash of the default recipe
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)  # of the space's other sections
+
+    @property
+    def at_rung(self) -> dict[str, float]:
+        """Each trial's score at the common rung, of those that have one."""
+        found = {
+            one.id: one.scores[self.rung] for one in self.trials if len(one.scores) > self.rung
+        }
+        return {name: score for name, score in found.items() if score is not None}
+
+
+def read(folder: Path) -> tuple[Lessons, dict[str, Any]]:
+    """Both files; empty where a study has them not."""
+    known, insight = (_json(folder / name) for name in (NAME, INSIGHT))
+    if not known:
+        return Lessons(), insight
+    axes = [Axis(**one) for one in known["questions"]]
+    trials = [Told(**one) for one in known["trials"]]
+    rest = {word: value for word, value in known.items() if word not in ("questions", "trials")}
+    return Lessons(axes=axes, trials=trials, **rest), insight
+
+
+def words(name: str) -> str:
+    """A question's path without the words of the tree's structure."""
+    return name.removesuffix(".kind").removesuffix(".on")
+
+
+def among(condition: Sequence[Sequence[Any]]) -> str:
+    """A condition in words: `mae, span`; `with jitter`; empty where there is none."""
+    said = []
+    for name, answer in condition:
+        part = name.rsplit(".", 2)[-2]
+        said.append(f"with {part}" if name.endswith(".on") else str(answer))
+    return ", ".join(said)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
