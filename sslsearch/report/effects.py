@@ -59,10 +59,10 @@ def common_rung(scores: Sequence[Mapping[int, float]]) -> int:
     return max((rung for rung, n in reached.items() if 2 * n >= len(judged)), default=0)
 
 
-def effects(trials: Sequence[Trial]) -> list[Effect]:
+def effects(trials: Sequence[Trial], families: bool = True) -> list[Effect]:
     """Of every part that some trials have and others have not, the best first."""
     names = sorted({name for trial in trials for name in trial.parts})
-    found = [one for name in names if (one := effect(name, trials)) is not None]
+    found = [one for name in names if (one := effect(name, trials, families)) is not None]
     return sorted(found, key=lambda one: -np.nan_to_num(one.difference, nan=-math.inf))
 
 
@@ -90,7 +90,7 @@ def effect(name: str, trials: Sequence[Trial], families: bool = True) -> Effect 
 def levels(trials: Sequence[Trial]) -> list[Effect]:
     """Of choices of which each trial has one (pretext, encoder): each against all others."""
     whole = [Trial("", trial.parts, trial.score) for trial in trials]
-    return effects(whole)
+    return effects(whole, families=False)
 
 
 def _pooled(strata: Sequence[Sequence[Sequence[float]]]) -> tuple[float, float, float]:

@@ -11,13 +11,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sslsearch.plots import Bar, Curve, Point
+from sslsearch.plots import Curve, Point
+from sslsearch.probe.metrics import sign
 from sslsearch.report import answers
 from sslsearch.report.answers import Lessons
 from sslsearch.report.effects import Trial, common_rung
 
 NAN = math.nan
 SIGNS = ("leaderboard.csv", "events.jsonl", "study.db")  # one of them makes a folder a study
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One line of the confirmation; nan where a figure or its interval is not known."""
+
+    name: str
+    kind: str  # winner, default, finalist, floor
+    pretext: str
+    augment: str
+    seeds: int
+    score: float
+    score_low: float
+    score_high: float
+    test: float
+    test_low: float
+    test_high: float
 
 
 @dataclass(frozen=True)
@@ -79,18 +97,35 @@ def learning_curves(study: StudyFiles, points: Mapping[str, Any]) -> list[Curve]
     ]
 
 
-def contenders(study: StudyFiles) -> list[Bar]:
-    """Winner, default and floors with their test figures."""
-    bars: list[Bar] = []
-    for kind in ("winner", "default"):
-        one = study.result.get(kind) or {}
-        name = str(one.get("name", kind))
-        if kind == "winner" or name != bars[0].name:
-            name = name if kind in name else f"{name} ({kind})"
-            bars.append(_bar(name, kind, one))
-    for name, one in (study.result.get("floors") or {}).items():
-        bars.append(_bar(name, "floor", one))
-    return [bar for bar in bars if math.isfinite(bar.value)]
+def contest(study: StudyFiles) -> list[Contestant]:
+    """Winner, default, other finalists and floors with their scores, the best test figure first."""
+    result, made = study.result, []
+    winner, default = (result.get(kind) or {} for kind in ("winner", "default"))
+    named = {id(winner): "winner", id(default): "default"}
+    shown = [winner] if winner.get("name") == default.get("name") else [winner, default]
+    others = (result.get("finalists") or {}).values()
+    shown += [one for one in others if one.get("name") not in {one.get("name") for one in shown}]
+    for one in shown:
+        made.append(_contestant(one, named.get(id(one), "finalist")))
+    for name, one in (result.get("floors") or {}).items():
+        made.append(_contestant({"name": name, **one}, "floor"))
+    better = sign(str(result.get("metric") or "accuracy").removeprefix("probe/"))
+    known = [one for one in made if math.isfinite(one.test)]
+    return sorted(known, key=lambda one: -better * one.test)
+
+
+def recipes(study: StudyFiles) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The winner's recipe and the default's; empty where they are not known."""
+    known = study.lessons.recipes
+    default = known.get(study.lessons.default) or {}
+    winner = known.get(str((study.result.get("winner") or {}).get("recipe_hash"))) or {}
+    return winner or default, default
+
+
+def exported(study: StudyFiles) -> Mapping[str, Any]:
+    """The recipe that is exported; empty in a study that has not ended."""
+    recipe: Mapping[str, Any] = study.result.get("recipe") or {}
+    return recipe
 
 
 def fronts(study: StudyFiles) -> dict[str, list[Point]]:
@@ -164,9 +199,14 @@ def number(text: Any) -> float:
         return NAN
 
 
-def _bar(name: str, kind: str, one: Mapping[str, Any]) -> Bar:
-    value = one.get("test_mean", one.get("test"))
-    return Bar(name, kind, number(value), number(one.get("test_low")), number(one.get("test_high")))
+def _contestant(one: Mapping[str, Any], kind: str) -> Contestant:
+    sides = ("score", "score_low", "score_high", "test", "test_low", "test_high")
+    known = {**one, "test": one.get("test_mean", one.get("test"))}
+    figures = {side: number(known.get(side)) for side in sides}
+    made = str(one.get("pretext") or ""), str(one.get("augment") or "")
+    return Contestant(
+        str(one.get("name", kind)), kind, *made, int(one.get("seeds") or 1), **figures
+    )
 
 
 def _board(path: Path) -> list[Mapping[str, str]]:
