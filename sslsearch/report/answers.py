@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sslsearch.report.effects import levelled
+
 NAME, INSIGHT = "answers.json", "insight.json"
 
 
@@ -70,7 +72,6 @@ class Lessons:
     axes: Sequence[Axis] = ()
     trials: Sequence[Told] = ()
     rungs: Sequence[int] = ()
-    rung: int = 0  # the one at which trials are compared
     importance: Sequence[Mapping[str, Any]] = ()
     within: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     default: str = ""  # the hash of the default recipe
@@ -78,12 +79,14 @@ class Lessons:
     asked: Mapping[str, Any] = field(default_factory=dict)  # of the space's other sections
 
     @property
-    def at_rung(self) -> dict[str, float]:
-        """Each trial's score at the common rung, of those that have one."""
-        found = {
-            one.id: one.scores[self.rung] for one in self.trials if len(one.scores) > self.rung
-        }
-        return {name: score for name, score in found.items() if score is not None}
+    def levelled(self) -> dict[str, float]:
+        """Each trial's score as it compares with others': see `effects.levelled`."""
+        by_rung = [
+            {rung: score for rung, score in enumerate(one.scores) if score is not None}
+            for one in self.trials
+        ]
+        found = zip(self.trials, levelled(by_rung), strict=True)
+        return {one.id: score for one, score in found if math.isfinite(score)}
 
 
 def read(folder: Path) -> tuple[Lessons, dict[str, Any]]:
@@ -103,12 +106,14 @@ def words(name: str) -> str:
 
 
 def among(condition: Sequence[Sequence[Any]]) -> str:
-    """A condition in words: `mae, span`; `with jitter`; empty where there is none."""
-    said = []
-    for name, answer in condition:
-        part = name.rsplit(".", 2)[-2]
-        said.append(f"with {part}" if name.endswith(".on") else str(answer))
-    return ", ".join(said)
+    """A condition in words: `of mae, span`; `with jitter`; empty where there is none."""
+    parts = [name.rsplit(".", 2)[-2] for name, _ in condition if name.endswith(".on")]
+    branches = [str(answer) for name, answer in condition if not name.endswith(".on")]
+    said = [
+        f"of {', '.join(branches)}" if branches else "",
+        f"with {', '.join(parts)}" if parts else "",
+    ]
+    return " ".join(filter(None, said))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sslsearch.report.strength import strengths as knobs
 from sslsearch.report.study import StudyFiles
 
 LOSS_TRIALS = 60  # losses of more trials than this are no picture but a cloud
-PANELS = 18  # knobs that are drawn, those of most trials
+PANELS, POINTS = 18, 4  # knobs that are drawn, those of most trials; points that a panel needs
 
 Drawn = tuple[Figure, str] | None
 
@@ -26,7 +26,7 @@ def curves(study: StudyFiles, metric: str) -> Drawn:
 
 
 def strengths(study: StudyFiles, metric: str) -> Drawn:
-    known = knobs(study.lessons, study.best)
+    known = [one for one in knobs(study.lessons, study.best) if len(one.points) >= POINTS]
     if len(known) > PANELS:
         most = sorted(known, key=lambda one: -len(one.points))[:PANELS]
         known = [one for one in known if one in most]

@@ -1,7 +1,8 @@
 """What a part did: trials with it against trials without it, overall and in each pretext family.
 
-Scores of different rungs do not compare, so all trials are read at one rung: the deepest that at
-least half of them reached. The sampler prefers what works, so an effect is a hint and no proof.
+Scores of different rungs do not compare, and those who reached the last are a chosen few. So every
+trial counts, at its own last rung, levelled by what other trials gained from there on (`levelled`).
+The sampler prefers what works, so an effect is a hint and no proof.
 
 Overall, trials are compared within their family and the differences averaged, each weighing n1 n0 /
 (n1 + n0): that is the coefficient of least squares with a level for each family. So an augmentation
@@ -11,7 +12,6 @@ that the sampler tried with a good pretext mostly does not get the pretext's cre
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,12 +51,19 @@ class Effect:
     by_family: Mapping[str, Effect] = field(default_factory=dict)
 
 
-def common_rung(scores: Sequence[Mapping[int, float]]) -> int:
-    """The deepest rung that at least half of the trials with any score reached."""
-    judged = [{rung for rung, y in one.items() if math.isfinite(y)} for one in scores]
-    judged = [rungs for rungs in judged if rungs]
-    reached = Counter(rung for rungs in judged for rung in rungs)
-    return max((rung for rung, n in reached.items() if 2 * n >= len(judged)), default=0)
+def levelled(scores: Sequence[Mapping[int, float]]) -> list[float]:
+    """Each trial's score at its last rung, plus what others gained from there to the deepest rung:
+    from rung to rung the mean gain of the trials that were seen at both. nan without any score.
+
+    scores: of each trial, by rung.
+    """
+    known = [{rung: y for rung, y in one.items() if math.isfinite(y)} for one in scores]
+    deepest = max((rung for one in known for rung in one), default=0)
+    to_come = [0.0] * (deepest + 1)
+    for rung in range(deepest - 1, -1, -1):
+        gains = [one[rung + 1] - one[rung] for one in known if rung in one and rung + 1 in one]
+        to_come[rung] = to_come[rung + 1] + (float(np.mean(gains)) if gains else 0.0)
+    return [one[max(one)] + to_come[max(one)] if one else NAN for one in known]
 
 
 def effects(trials: Sequence[Trial], families: bool = True) -> list[Effect]:

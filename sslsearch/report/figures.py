@@ -87,7 +87,7 @@ def strength_panels(strengths: Sequence[Strength], metric: str) -> Figure:
 def maps(known: Mapping[str, Any], classes: Sequence[str]) -> Figure:
     """The embeddings' main plane, trained beside untrained, a hue per class."""
     figure, panels = _grid(2, 2, 3.3)
-    for axes, which in zip(panels, ("trained", "untrained"), strict=True):
+    for axes, which in zip(panels, ("untrained", "trained"), strict=True):
         one = known[which]
         for at, code in enumerate(sorted(set(one["labels"]))):
             own = [xy for xy, label in zip(one["xy"], one["labels"], strict=True) if label == code]
@@ -211,5 +211,5 @@ def _samples(axes: Axes, samples: Sequence[int]) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda x, _: f"{x / 1000:.3g}k" if x >= 1000 else f"{x:g}")
+        FuncFormatter(lambda x, _: f"{x / 1000:.2g}k" if x >= 1000 else f"{float(f'{x:.2g}'):g}")
     )

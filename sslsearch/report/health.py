@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sslsearch.probe.metrics import sign
-from sslsearch.report.study import StudyFiles, number, scores_at_common_rung
+from sslsearch.report.study import StudyFiles, comparable, number
 from sslsearch.report.widen import edges
 
 PER_QUESTION = 3  # trials that an open question needs, as a rule of thumb
@@ -107,7 +107,7 @@ def opened_twice(study: StudyFiles) -> list[Warning]:
 
 def too_noisy(study: StudyFiles) -> list[Warning]:
     """Intervals of single scores that are wider than the spread of the trials."""
-    at = scores_at_common_rung(study)[0]
+    at = comparable(study)
     widths = [
         number(line["score_high"]) - number(line["score_low"]) for line in study.of_kind("trial")
     ]

@@ -42,6 +42,7 @@ def render(study: StudyFiles) -> str:
     )
     for form in (*show.FILTERS, among, words):
         environment.filters[form.__name__] = form
+    environment.filters["differences"] = lambda by: [one.difference for one in by.values()]
     environment.tests["known"] = lambda value: math.isfinite(files.number(value))
     return environment.get_template(TEMPLATE).render(**contents(study))
 
@@ -74,7 +75,6 @@ def contents(study: StudyFiles) -> dict[str, Any]:
         "shown": shown,
         "effects": effects(parts["augment"]),
         "choices": {part: levels(parts[part]) for part in ("pretext", "encoder")},
-        "common": files.scores_at_common_rung(study),
         "tried": unseen.tried(lessons),
         "pairs": unseen.pairs(lessons),
         "ranks": ranks.agreement(lessons),

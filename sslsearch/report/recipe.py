@@ -8,6 +8,8 @@ from typing import Any
 
 from sslsearch.report.answers import Axis, Lessons
 
+IN, OUT = "in", "out"
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -37,7 +39,8 @@ class Step:
 
 
 def compared(lessons: Lessons, recipe: Mapping[str, Any], default: Mapping[str, Any]) -> list[Knob]:
-    """Both recipes knob by knob; only what differs or was open."""
+    """Both recipes knob by knob; only what differs or was open. Of a part that the first has not,
+    its name alone."""
     axes = {axis.words: axis for axis in lessons.axes}
     ours, theirs = flat(recipe), flat(default)
     found = []
@@ -45,9 +48,17 @@ def compared(lessons: Lessons, recipe: Mapping[str, Any], default: Mapping[str, 
         value, before = ours.get(name), theirs.get(name)
         if value == before and name not in axes:
             continue
+        if value is None and before != IN:  # a knob of a part that is not there
+            continue
         axis = axes.get(name)
         found.append(
-            Knob(name, text(value), text(before), _place(axis, value), _place(axis, before))
+            Knob(
+                name,
+                _said(name, value),
+                _said(name, before),
+                _place(axis, value),
+                _place(axis, before),
+            )
         )
     return found
 
@@ -74,11 +85,16 @@ def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
     for section, body in recipe.items():
         if section == "augment":
             for name, knobs in (body or {}).items():
-                found[f"augment.{name}"] = "in"
+                found[f"augment.{name}"] = IN
                 found |= {f"augment.{name}.{word}": v for word, v in (knobs or {}).items()}
         else:
             found |= _flat(section, body)
     return found
+
+
+def _said(name: str, value: Any) -> str:
+    is_line = name.startswith("augment.") and name.count(".") == 1
+    return OUT if is_line and value is None else text(value)
 
 
 def text(value: Any) -> str:

@@ -19,6 +19,7 @@ from sslsearch import plots
 from sslsearch.report.study import number
 
 MINUS = "−"
+COORDINATE = r"(?<=[ \"(,\n])-?\d+\.\d{5,}(?=[ \"),\n])"  # in a path, a place; no text begins so
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def svg(figure: Figure, says: str) -> Markup:
     text = page.getvalue()
     text = text[text.index("<svg") :]  # without the XML header, which HTML does not know
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}", text)
+    text = re.sub(COORDINATE, lambda found: f"{float(found.group()):.2f}", text)
     text = text.replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1)
     return Markup(text.replace(plots.INK.lower(), "currentColor"))
 

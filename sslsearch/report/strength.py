@@ -1,7 +1,7 @@
 """How much of it: the score against each numeric knob, as points and a smooth line with its band.
 
-Scores are taken at the common rung, from the mean of their pretext family: between families the
-knob is not what differs. The line is a local linear fit with Gaussian weights (Cleveland 1979,
+Scores are levelled (effects.py) and taken from the mean of their pretext family: between families
+the knob is not what differs. The line is a local linear fit with Gaussian weights (Cleveland 1979,
 Robust Locally Weighted Regression, without its robust steps); its band holds 95 % of the lines
 fitted to bootstrap samples of the trials.
 
@@ -64,8 +64,8 @@ def strengths(lessons: Lessons, best: str = "") -> list[Strength]:
 
 
 def centred_scores(lessons: Lessons) -> dict[str, float]:
-    """By trial: the score at the common rung less the mean of its pretext family."""
-    at, families = lessons.at_rung, defaultdict(list)
+    """By trial: the levelled score less the mean of its pretext family."""
+    at, families = lessons.levelled, defaultdict(list)
     for one in lessons.trials:
         if one.id in at:
             families[one.family].append(at[one.id])

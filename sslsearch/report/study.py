@@ -15,7 +15,7 @@ from sslsearch.plots import Curve, Point
 from sslsearch.probe.metrics import sign
 from sslsearch.report import answers
 from sslsearch.report.answers import Lessons
-from sslsearch.report.effects import Trial, common_rung
+from sslsearch.report.effects import Trial, levelled
 
 NAN = math.nan
 SIGNS = ("leaderboard.csv", "events.jsonl", "study.db")  # one of them makes a folder a study
@@ -48,7 +48,7 @@ class StudyFiles:
     scores: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     losses: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     messages: Mapping[str, str] = field(default_factory=dict)
-    rungs: Mapping[str, Mapping[int, tuple[int, float]]] = field(default_factory=dict)
+    rungs: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     lessons: Lessons = field(default_factory=Lessons)
     insight: Mapping[str, Any] = field(default_factory=dict)
     recipe: str = ""
@@ -149,8 +149,8 @@ def fronts(study: StudyFiles) -> dict[str, list[Point]]:
 
 
 def compared(study: StudyFiles, column: str) -> list[Trial]:
-    """Every trial at the common rung, with its parts in a column of the leaderboard."""
-    at = scores_at_common_rung(study)[0]
+    """Every trial's levelled score, with its parts in a column of the leaderboard."""
+    at = comparable(study)
     lines = [line for line in study.of_kind("trial") if line["id"] in at]
     return [
         Trial(
@@ -164,13 +164,11 @@ def compared(study: StudyFiles, column: str) -> list[Trial]:
     ]
 
 
-def scores_at_common_rung(study: StudyFiles) -> tuple[dict[str, float], int]:
-    """Each trial's score at the common rung, and about how many samples it has seen there."""
+def comparable(study: StudyFiles) -> dict[str, float]:
+    """Each trial's levelled score, of those that have one: see `effects.levelled`."""
     trials = [line["id"] for line in study.of_kind("trial")]
-    known = {trial: study.rungs[trial] for trial in trials if study.rungs.get(trial)}
-    rung = common_rung([{r: y for r, (_, y) in points.items()} for points in known.values()])
-    at = {trial: points[rung] for trial, points in known.items() if rung in points}
-    return {trial: y for trial, (_, y) in at.items()}, min((x for x, _ in at.values()), default=0)
+    scores = levelled([study.rungs.get(trial, {}) for trial in trials])
+    return {trial: y for trial, y in zip(trials, scores, strict=True) if math.isfinite(y)}
 
 
 def costs(study: StudyFiles) -> list[dict[str, Any]]:
@@ -221,11 +219,11 @@ def _text(path: Path) -> str:
 
 
 def _reports(path: Path) -> tuple[Any, Any, dict[str, str], Any]:
-    """Scores and losses by trial, sorted by samples seen, messages, and (samples, score) by rung; a
-    line that was torn is skipped."""
+    """Scores and losses by trial, sorted by samples seen, messages, and scores by rung; a line that
+    was torn is skipped."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     losses: dict[str, dict[int, float]] = defaultdict(dict)
-    rungs: dict[str, dict[int, tuple[int, float]]] = defaultdict(dict)
+    rungs: dict[str, dict[int, float]] = defaultdict(dict)
     messages: dict[str, str] = {}
     for line in _text(path).splitlines():
         try:
@@ -240,7 +238,7 @@ def _reports(path: Path) -> tuple[Any, Any, dict[str, str], Any]:
             if value is not None and key in ("score", "loss"):
                 (scores if key == "score" else losses)[trial][step] = value
             if value is not None and key == "score":
-                rungs[trial][rung] = (step, value)
+                rungs[trial][rung] = value
         if event.get("message"):
             messages[trial] = event["message"]
     return _sorted(scores), _sorted(losses), messages, rungs

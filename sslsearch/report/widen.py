@@ -14,7 +14,7 @@ EDGE = 0.05  # of the range
 TOP, SHARE = 0.25, 0.75  # of the best quarter of the trials so many lie near that edge too
 NEAR = 0.25  # of the range: near
 FEWEST = 3  # trials of that quarter
-STEPS = (1.0, 0.5, 0.25, 0.1)  # how far beyond, in widths of the range, as far as it is legal
+STEPS = (0.3, 0.15, 0.05)  # how far beyond, in widths of the range, as far as it is legal
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _ordered(axis: Axis) -> bool:
 
 def _leans(axis: Axis, lessons: Lessons, side: int) -> bool:
     """Do most of the best trials that were asked lie near that end?"""
-    at = lessons.at_rung
+    at = lessons.levelled
     asked = [one for one in lessons.trials if axis.name in one.answers and one.id in at]
     asked.sort(key=lambda one: -at[one.id])
     best = asked[: max(FEWEST, math.ceil(TOP * len(asked)))]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sslsearch.report.answers import NAME
-from sslsearch.report.effects import common_rung
+from sslsearch.report.effects import levelled
 from sslsearch.search.importance import Weight, importance, within
 from sslsearch.search.record import read_rows
 from sslsearch.search.row import Row
@@ -47,9 +47,7 @@ def gathered(space: Space, rows: Sequence[Row]) -> dict[str, Any]:
     trials = [row for row in rows if row.kind == "trial" and row.status != "running"]
     known = [(row, space.project(row.recipe) if row.fits else None) for row in trials]
     fitting = [(row, said) for row, said in known if said is not None]
-    scores = [{r.rung: r.score for r in row.reports} for row, _ in fitting]
-    rung = common_rung(scores)
-    at_rung = [points.get(rung, math.nan) for points in scores]
+    scores = levelled([{r.rung: r.score for r in row.reports} for row, _ in fitting])
     questions, answers = space.questions(), [said for _, said in fitting]
     families = Counter(str(said.get(FAMILY)) for said in answers)
     large = [name for name, n in families.most_common(FAMILIES) if n >= FAMILY_TRIALS]
@@ -58,11 +56,10 @@ def gathered(space: Space, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "questions": [asdict(question) for question in questions],
         "rungs": list(space.fidelity.rungs()),
-        "rung": rung,
         "trials": [_trial(row, said) for row, said in fitting],
-        "importance": _weights(importance(questions, answers, at_rung)),
+        "importance": _weights(importance(questions, answers, scores)),
         "within": {
-            name: _weights(within(questions, answers, at_rung, name))
+            name: _weights(within(questions, answers, scores, name))
             for name in (large if len(families) > 1 else [])
         },
         "default": default.hash,
