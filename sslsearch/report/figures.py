@@ -67,7 +67,8 @@ def strength_panels(strengths: Sequence[Strength], metric: str) -> Figure:
         for family, hue in hues.items():
             own = [(x, y) for x, y, f in one.points if f == family]
             if own:
-                axes.scatter(*zip(*own, strict=True), s=11, color=hue, alpha=0.75, lw=0, zorder=2)
+                x, y = zip(*own, strict=True)
+                axes.scatter(x, y, s=11, color=hue, alpha=0.75, lw=0, zorder=2)
         if one.line:
             x, y, low, high = zip(*one.line, strict=True)
             axes.fill_between(x, low, high, color=QUIET, alpha=0.28, lw=0, zorder=1)
@@ -92,8 +93,9 @@ def maps(known: Mapping[str, Any], classes: Sequence[str]) -> Figure:
         for at, code in enumerate(sorted(set(one["labels"]))):
             own = [xy for xy, label in zip(one["xy"], one["labels"], strict=True) if label == code]
             name = classes[code] if 0 <= code < len(classes) else "no label"
+            x, y = zip(*own, strict=True)
             axes.scatter(
-                *zip(*own, strict=True), s=16, lw=0, alpha=0.8, label=str(name)[:18],
+                x, y, s=16, lw=0, alpha=0.8, label=str(name)[:18],
                 color=HUES[at % len(HUES)] if code >= 0 else QUIET,
                 marker=MARKS[at // len(HUES) % len(MARKS)],
             )  # fmt: skip

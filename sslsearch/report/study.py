@@ -28,7 +28,6 @@ class Contestant:
     name: str
     kind: str  # winner, default, finalist, floor
     pretext: str
-    augment: str
     seeds: int
     score: float
     score_low: float
@@ -198,12 +197,17 @@ def number(text: Any) -> float:
 
 
 def _contestant(one: Mapping[str, Any], kind: str) -> Contestant:
-    sides = ("score", "score_low", "score_high", "test", "test_low", "test_high")
-    known = {**one, "test": one.get("test_mean", one.get("test"))}
-    figures = {side: number(known.get(side)) for side in sides}
-    made = str(one.get("pretext") or ""), str(one.get("augment") or "")
     return Contestant(
-        str(one.get("name", kind)), kind, *made, int(one.get("seeds") or 1), **figures
+        name=str(one.get("name", kind)),
+        kind=kind,
+        pretext=str(one.get("pretext") or ""),
+        seeds=int(one.get("seeds") or 1),
+        score=number(one.get("score")),
+        score_low=number(one.get("score_low")),
+        score_high=number(one.get("score_high")),
+        test=number(one.get("test_mean", one.get("test"))),
+        test_low=number(one.get("test_low")),
+        test_high=number(one.get("test_high")),
     )
 
 

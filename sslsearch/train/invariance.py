@@ -62,11 +62,14 @@ def levels(part: Part) -> list[tuple[float, dict[str, Any]]]:
 def strength_of(info: FieldInfo, value: float) -> float:
     """0 where the knob changes nothing, 1 at its default."""
     start = marker(info, Identity).value
-    return float((value - start) / (info.default - start)) if info.default != start else 1.0
+    whole = info.default - start
+    return round(float((value - start) / whole), 6) if whole else 1.0
 
 
 def _at(info: FieldInfo, strength: float) -> float | int:
     start, default = marker(info, Identity).value, info.default
+    if strength == 1.0:
+        return default  # type: ignore[no-any-return]
     value = start + strength * (default - start)
     for law in info.metadata:
         for word, side in (("ge", 1), ("gt", 1), ("le", -1), ("lt", -1)):

@@ -134,7 +134,8 @@ def test_a_family_that_fails() -> None:
 
 
 def test_a_best_value_at_the_end_of_its_range() -> None:
-    known = lessons(random_trials(60, peak=1.0))
+    ran = [one for one in random_trials(60, peak=1.0) if one.answers[SIGMA.name] > 0.1]
+    known = lessons(ran)
     best = max(known.trials, key=lambda one: one.scores[-1])
     top = replace(best, answers={**best.answers, SIGMA.name: 0.5})
     known = replace(known, trials=[top, *(one for one in known.trials if one is not best)])

@@ -12,6 +12,7 @@ from made_studies import AXES, lessons, random_trials, told, write
 
 from sslsearch import plots
 from sslsearch.plots import Bar
+from sslsearch.report.__main__ import main
 from sslsearch.report.answers import Axis
 from sslsearch.report.page import answer, build
 from sslsearch.report.study import learning_curves, read
@@ -151,16 +152,16 @@ def test_a_study_that_has_only_begun_has_a_page(tmp_path, content):
     assert "No trial has finished yet." in build(tmp_path).read_text()
 
 
-def test_the_door_prints_the_path_or_one_clear_line(study, tmp_path_factory):
+def test_the_door_prints_the_path_or_one_clear_line(study, tmp_path_factory, capsys):
     door = [sys.executable, "-m", "sslsearch.report"]
     good = subprocess.run([*door, str(study)], capture_output=True, text=True)
     assert (good.returncode, good.stdout.strip()) == (0, str(study / "report.html"))
     empty = tmp_path_factory.mktemp("empty")
     for folder in (empty, empty / "nowhere"):
-        bad = subprocess.run([*door, str(folder)], capture_output=True, text=True)
-        assert bad.returncode == 2
-        assert bad.stderr.startswith(str(folder))
-        assert len(bad.stderr.splitlines()) == 1
+        assert main([str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(str(folder))
+        assert len(said.splitlines()) == 1
 
 
 def test_of_a_loss_the_least_is_on_top() -> None:

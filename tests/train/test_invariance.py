@@ -1,6 +1,7 @@
 """What an encoder ignores, and the map of what it sees: of encoders whose answers are known."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -24,13 +25,19 @@ EVERY = [
 class Reads(Encoder):
     """An encoder that answers with what a function makes of the batch."""
 
-    def __init__(self, of: object) -> None:
-        torch.nn.Module.__init__(self)
+    def __init__(self, of: Callable[[Batch], torch.Tensor]) -> None:
+        super().__init__()
         self.of = of
 
-    def forward(self, batch: Batch, hidden_BN: torch.Tensor | None = None) -> Encoded:
-        x_BD = self.of(batch)  # type: ignore[operator]
+    def forward(self, batch: Batch, hidden_BCN: torch.Tensor | None = None) -> Encoded:
+        x_BD = self.of(batch)
         return Encoded(x_BD[:, None], x_BD, torch.ones(len(x_BD), 1, dtype=torch.bool))
+
+    def token_valid(self, batch: Batch) -> torch.Tensor:
+        raise AssertionError("nothing is masked here")
+
+    def patchify(self, batch: Batch) -> torch.Tensor:
+        raise AssertionError("nothing is restored here")
 
 
 @pytest.fixture
@@ -55,7 +62,8 @@ def test_levels_are_legal_and_grow_through_the_default(modality: str, name: str)
     if moved:
         (default,) = [knobs for strength, knobs in found if strength == 1.0]
         assert all(default[word] == info.default for word, info in moved.items())
-        assert strength_of(info := next(iter(moved.values())), marker(info, Identity).value) == 0.0
+        info = next(iter(moved.values()))
+        assert strength_of(info, marker(info, Identity).value) == 0.0
 
 
 def test_an_encoder_is_as_invariant_as_what_it_reads(train: Samples) -> None:
