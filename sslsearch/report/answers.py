@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ def read(folder: Path) -> tuple[Lessons, dict[str, Any]]:
         return Lessons(), insight
     axes = [Axis(**one) for one in known["questions"]]
     trials = [Told(**one) for one in known["trials"]]
-    rest = {word: value for word, value in known.items() if word not in ("questions", "trials")}
+    words = {one.name for one in fields(Lessons)} - {"axes", "trials"}  # those of this version
+    rest = {word: value for word, value in known.items() if word in words}
     return Lessons(axes=axes, trials=trials, **rest), insight
 
 

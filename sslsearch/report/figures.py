@@ -78,7 +78,7 @@ def strength_panels(strengths: Sequence[Strength], metric: str) -> Figure:
         if one.axis.log:
             axes.set_xscale("log")
         axes.set_xlim(*_range(one))
-        _calm(axes, one.axis.log)
+        _calm(axes, one.axis.log, one.axis.kind == "whole")
         name = one.axis.words.removeprefix("augment.").removeprefix("pretext.")
         axes.set_title(name.replace("masking.", ""), fontsize=8.5, color=INK, loc="left")
         _labelled(axes, place, 3, f"{metric} from\nits family's mean")
@@ -183,7 +183,7 @@ def _range(one: Strength) -> tuple[float, float]:
     return one.axis.at(-0.03), one.axis.at(1.03)
 
 
-def _calm(axes: Axes, log: bool) -> None:
+def _calm(axes: Axes, log: bool, whole: bool) -> None:
     """Few ticks, as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -193,7 +193,7 @@ def _calm(axes: Axes, log: bool) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(4))
 

@@ -218,7 +218,7 @@ def ranks_disagree(study: StudyFiles) -> list[Warning]:
     later = next((one["samples"] for one in agreement if number(one["low"]) > 0), None)
     return [
         Warning(
-            "Early ranks do not foretell late ones",
+            "Early ranks are not shown to foretell late ones",
             f"Scores after {first['samples']:,} samples agree with the last rung's at "
             f"{first['rho']:.2f} [{first['low']:.2f}, {first['high']:.2f}]: stopping there may "
             "have cost the best trial.",

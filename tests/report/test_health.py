@@ -87,7 +87,7 @@ def test_ranks_that_do_not_hold() -> None:
     agreement = [dict(one) for one in FINE["early_stopping"]["agreement"]]
     agreement[0]["low"] = -0.1
     (warning,) = health.warnings(study(early_stopping={"trials": 9, "agreement": agreement}))
-    assert warning.title == "Early ranks do not foretell late ones"
+    assert warning.title == "Early ranks are not shown to foretell late ones"
     assert warning.setting == "--set fidelity.first=300"
     agreement[0]["trials"] = 5  # too few to say so
     assert said(study(early_stopping={"trials": 9, "agreement": agreement})) == []
