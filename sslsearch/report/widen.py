@@ -13,7 +13,7 @@ from sslsearch.report.answers import Axis, Lessons
 EDGE = 0.05  # of the range
 TOP, SHARE = 0.25, 0.75  # of the best quarter of the trials so many lie near that edge too
 NEAR = 0.25  # of the range: near
-FEWEST = 3  # trials of that quarter
+FEWEST = 4  # trials of that quarter
 STEPS = (0.3, 0.15, 0.05)  # how far beyond, in widths of the range, as far as it is legal
 
 

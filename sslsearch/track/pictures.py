@@ -47,9 +47,8 @@ def contact_sheet(
         if row < len(names):
             grid[row, 0].set_ylabel(names[row], fontsize=8, color=plots.INK)
     for column in range(wide):
-        above = headings[column - 1] if column <= len(headings) else f"view {column}"
-        heading = "original" if column == 0 else above
-        grid[0, column].set_title(heading, fontsize=9, color=plots.INK)
+        above = ["original", *(headings or [f"view {i}" for i in range(1, wide)])]
+        grid[0, column].set_title(above[column], fontsize=9, color=plots.INK)
     return save(figure, path)
 
 
