@@ -28,7 +28,7 @@ CURES = {
 
 
 @dataclass(frozen=True)
-class Warning:
+class Caution:
     """What is wrong, why that matters, and what to do: as words, and as a command's setting."""
 
     title: str
@@ -37,7 +37,7 @@ class Warning:
     setting: str = ""
 
 
-def warnings(study: StudyFiles) -> list[Warning]:
+def warnings(study: StudyFiles) -> list[Caution]:
     """The weightiest first."""
     asked = (
         beaten_by_floor, no_better, opened_twice, too_noisy, lucky, at_an_edge, too_few,
@@ -46,7 +46,7 @@ def warnings(study: StudyFiles) -> list[Warning]:
     return [warning for ask in asked for warning in ask(study)]
 
 
-def beaten_by_floor(study: StudyFiles) -> list[Warning]:
+def beaten_by_floor(study: StudyFiles) -> list[Caution]:
     """A floor with a better test mean than the winner's."""
     winner, floors = study.result.get("winner") or {}, study.result.get("floors") or {}
     better = sign(str(study.result.get("metric") or "accuracy").removeprefix("probe/"))
@@ -55,7 +55,7 @@ def beaten_by_floor(study: StudyFiles) -> list[Warning]:
     if not above:
         return []
     return [
-        Warning(
+        Caution(
             f"{_list(above)} {'are' if len(above) > 1 else 'is'} better than the winner",
             "What learns nothing from the unlabelled data does better on the test split than the "
             "best recipe found.",
@@ -66,7 +66,7 @@ def beaten_by_floor(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def no_better(study: StudyFiles) -> list[Warning]:
+def no_better(study: StudyFiles) -> list[Caution]:
     """A winner that is not better than the default beyond noise."""
     result = study.result
     if not result or result.get("beats_default", True):
@@ -83,7 +83,7 @@ def no_better(study: StudyFiles) -> list[Warning]:
             else "Zero lies within the interval of the difference."
         )
     return [
-        Warning(
+        Caution(
             "The winner is not better than the default beyond noise",
             text,
             "The default is exported. More seeds narrow the interval; more trials may find better.",
@@ -92,12 +92,12 @@ def no_better(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def opened_twice(study: StudyFiles) -> list[Warning]:
+def opened_twice(study: StudyFiles) -> list[Caution]:
     opened = study.result.get("test_opened") or 0
     if opened < 2:
         return []
     return [
-        Warning(
+        Caution(
             f"The test split was opened {opened} times",
             "Each opening is a chance to stop when the figures please: the last is optimistic.",
             "Report the first opening, or judge the exported encoder on samples held apart.",
@@ -105,7 +105,7 @@ def opened_twice(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def too_noisy(study: StudyFiles) -> list[Warning]:
+def too_noisy(study: StudyFiles) -> list[Caution]:
     """Intervals of single scores that are wider than the spread of the trials."""
     at = comparable(study)
     widths = [
@@ -122,7 +122,7 @@ def too_noisy(study: StudyFiles) -> list[Warning]:
     count = labels.split()[0] if labels else ""
     more = f"--set 'data.labels={2 * int(count)} per class'" if count.isdigit() else ""
     return [
-        Warning(
+        Caution(
             "The labels are too few to tell trials apart",
             f"A trial's score is known to within {width:.3f} (95 % interval); eight in ten trials "
             f"lie within {spread:.3f} of each other. Which of them leads is mostly luck.",
@@ -134,7 +134,7 @@ def too_noisy(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def lucky(study: StudyFiles) -> list[Warning]:
+def lucky(study: StudyFiles) -> list[Caution]:
     """Search optimism that is larger than the winner's lead."""
     result = study.result
     optimism = number(result.get("optimism"))
@@ -143,7 +143,7 @@ def lucky(study: StudyFiles) -> list[Warning]:
     if not (optimism > 0 and optimism > lead):
         return []
     return [
-        Warning(
+        Caution(
             "The search's own scores flatter",
             f"While searching, the winner scored {optimism:.3f} more than on fresh seeds; its lead "
             f"over the default is {lead:.3f}. The best of many noisy scores is a lucky one.",
@@ -153,11 +153,11 @@ def lucky(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def at_an_edge(study: StudyFiles) -> list[Warning]:
+def at_an_edge(study: StudyFiles) -> list[Caution]:
     """The best values at an end of their range."""
     found = edges(study.lessons, study.best)
     return [
-        Warning(
+        Caution(
             f"{edge.axis.words} is best at the {'upper' if edge.side > 0 else 'lower'} end of its "
             "range",
             f"The leading trial has {edge.value:.3g}, and the best quarter of the trials leans the "
@@ -169,14 +169,14 @@ def at_an_edge(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def too_few(study: StudyFiles) -> list[Warning]:
+def too_few(study: StudyFiles) -> list[Caution]:
     trials, axes = study.lessons.trials, study.lessons.axes
     if not axes or len(trials) >= PER_QUESTION * len(axes):
         return []
     least = [one["name"] for one in study.lessons.importance if one["share"] is not None][-3:]
     fixed = f" Or fix what mattered least: {_list(least)}." if least else ""
     return [
-        Warning(
+        Caution(
             f"{len(trials)} trials for {len(axes)} open questions",
             "With so few, most questions were answered in a handful of ways: what mattered and "
             "what did not can hardly be told.",
@@ -186,7 +186,7 @@ def too_few(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def stopped_at_once(study: StudyFiles) -> list[Warning]:
+def stopped_at_once(study: StudyFiles) -> list[Caution]:
     """More trials stopped at the first rung than the scheduler is meant to stop there."""
     trials, asked = study.lessons.trials, study.lessons.asked
     judged = [one for one in trials if one.status in ("ok", "stopped")]
@@ -196,7 +196,7 @@ def stopped_at_once(study: StudyFiles) -> list[Warning]:
     if share <= 1 - 1 / float(asked.get("eta", 3)) + STOPPED_MORE:
         return []
     return [
-        Warning(
+        Caution(
             f"{100 * share:.0f} % of the trials were stopped at the first rung",
             "They were judged after a fraction of their training, and what learns slowly first "
             "never had its turn.",
@@ -206,7 +206,7 @@ def stopped_at_once(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def ranks_disagree(study: StudyFiles) -> list[Warning]:
+def ranks_disagree(study: StudyFiles) -> list[Caution]:
     """A first rung whose ranks are not shown to agree with the last's."""
     early = study.result.get("early_stopping") or {}
     agreement: Sequence[Mapping[str, Any]] = early.get("agreement") or ()
@@ -217,7 +217,7 @@ def ranks_disagree(study: StudyFiles) -> list[Warning]:
         return []
     later = next((one["samples"] for one in agreement if number(one["low"]) > 0), None)
     return [
-        Warning(
+        Caution(
             "Early ranks are not shown to foretell late ones",
             f"Scores after {first['samples']:,} samples agree with the last rung's at "
             f"{first['rho']:.2f} [{first['low']:.2f}, {first['high']:.2f}]: stopping there may "
@@ -228,7 +228,7 @@ def ranks_disagree(study: StudyFiles) -> list[Warning]:
     ]
 
 
-def failing(study: StudyFiles) -> list[Warning]:
+def failing(study: StudyFiles) -> list[Caution]:
     """Pretext families of which a third or more did not come through."""
     ended: dict[str, Counter[str]] = {}
     for line in study.of_kind("trial"):
@@ -240,7 +240,7 @@ def failing(study: StudyFiles) -> list[Warning]:
             continue
         worst = fails.most_common(1)[0][0]
         found.append(
-            Warning(
+            Caution(
                 f"{fails.total()} of {statuses.total()} trials of {family} did not come through",
                 "They ended " + _list([f"{status} ({n})" for status, n in fails.items()]) + ".",
                 f"{CURES[worst][0].upper()}{CURES[worst][1:]}.",

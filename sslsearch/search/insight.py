@@ -24,11 +24,11 @@ from sslsearch.search.confirm import Confirmed
 from sslsearch.search.lessons import plain
 from sslsearch.train import bundle, checkpoint
 from sslsearch.train.build import build_encoder
-from sslsearch.train.flat_map import flat_map
+from sslsearch.train.flat_map import affordable, flat_map
 from sslsearch.train.invariance import SAMPLES, invariance, strength_of
 from sslsearch.values import Recipe
 
-SECONDS = 20.0  # that the invariances may take: of a large encoder, fewer augmentations
+SECONDS = 20.0  # that each of map and invariances may take: of a large encoder they show less
 
 
 def write(folder: Path, train: Samples, confirmed: list[Confirmed], chosen: Confirmed) -> Path:
@@ -48,7 +48,8 @@ def write(folder: Path, train: Samples, confirmed: list[Confirmed], chosen: Conf
 
 
 def _maps(encoders: dict[str, Encoder], train: Samples) -> dict[str, Any]:
-    return {name: flat_map(encoder, train) for name, encoder in encoders.items()}
+    most = affordable(encoders["untrained"], train, SECONDS / 2)
+    return {name: flat_map(encoder, train, most) for name, encoder in encoders.items()}
 
 
 def _invariance(

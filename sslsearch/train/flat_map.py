@@ -6,6 +6,7 @@ Shapes: N = labelled training samples, D = pooled width, K = classes.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,20 @@ from sslsearch.probe.knn import Knn
 from sslsearch.probe.linear import Linear
 from sslsearch.train.embed import features
 
-MOST = 500  # samples that are drawn, evenly spaced
+MOST, FEW = 500, 32  # samples that are drawn, evenly spaced; of a slow encoder at least the latter
 
 
-def flat_map(encoder: Encoder, samples: Samples) -> dict[str, Any]:
+def flat_map(encoder: Encoder, samples: Samples, most: int = MOST) -> dict[str, Any]:
     """Plain values; labels are those of the training split, the only ones there are here.
 
+    most: samples.
     xy, spread: places, and the share of the variance that each of the two axes holds.
     labels: class codes, -1 where no sample has a label.
     knn, linear: accuracy, each sample told by the others; nothing of fewer than two classes.
     """
     labelled = torch.nonzero(samples.labels_N >= 0).flatten()
     rows = labelled if len(labelled) else samples.pool
-    rows = rows[torch.linspace(0, len(rows) - 1, min(MOST, len(rows))).round().long()]
+    rows = rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]
     x_ND, labels_N = features(encoder, samples, rows, torch.device("cpu")), samples.labels_N[rows]
     xy_N2, spread = _plane(x_ND.numpy().astype(np.float64))
     made = {"xy": np.round(xy_N2, 4).tolist(), "spread": spread, "labels": labels_N.tolist()}
@@ -41,6 +43,13 @@ def flat_map(encoder: Encoder, samples: Samples) -> dict[str, Any]:
         for name, probe in (("knn", Knn()), ("linear", Linear())):
             made[name] = probe.rung(x_ND, labels_N, groups).values["accuracy"]
     return made
+
+
+def affordable(encoder: Encoder, samples: Samples, seconds: float) -> int:
+    """How many samples the encoder embeds in that time, FEW to MOST."""
+    began = time.monotonic()
+    features(encoder, samples, samples.pool[:FEW], torch.device("cpu"))
+    return max(FEW, min(MOST, int(FEW * seconds / (time.monotonic() - began))))
 
 
 def _plane(x_ND: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[float]]:

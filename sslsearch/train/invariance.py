@@ -24,7 +24,7 @@ from sslsearch.encoders.base import Encoder
 from sslsearch.registry import Identity, Part, marker
 from sslsearch.values import Batch
 
-SAMPLES = 48  # of the pool, evenly spaced
+SAMPLES, LEAST = 48, 8  # of the pool, evenly spaced; of a slow encoder fewer
 STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0)  # 0 = nothing changes, 1 = the augmentation's default
 DRAWS = 2  # views of each sample
 NEAR = 0.1  # how near a limit that is not legal itself is gone, as a share of the way there
@@ -92,27 +92,39 @@ def invariance(
 
     Args:
         encoders: by name, on the CPU; each sees the same views.
-        names: augmentations; those that come after `seconds` have passed are left out.
+        names: augmentations; those that are not done after `seconds` are left out.
     """
-    began, some = time.monotonic(), min(SAMPLES, len(samples.pool))
-    index_B = samples.pool[torch.linspace(0, len(samples.pool) - 1, some).round().long()]
-    batch = samples.batch(index_B, "cpu")
+    began = time.monotonic()
+    batch = _some(samples, SAMPLES)
     origins = {name: _pooled(encoder, batch) for name, encoder in encoders.items()}
+    whole = (time.monotonic() - began) * len(names) * len(STRENGTHS) * DRAWS
+    if whole > seconds:
+        batch = _some(samples, max(LEAST, int(SAMPLES * seconds / whole)))
+        origins = {name: _pooled(encoder, batch) for name, encoder in encoders.items()}
     floor = {name: _others(x_BD - x_BD.mean(0)) for name, x_BD in origins.items()}
     found: dict[str, list[Level]] = {}
     for name in names:
-        if time.monotonic() - began > seconds:
-            break
-        found[name] = []
+        known: list[Level] = []
         for strength, knobs in levels(registry.get("augment", name)):
+            if time.monotonic() - began > seconds:
+                return found, floor
             rng, compose = torch.Generator().manual_seed(seed), Compose({name: knobs})
             views = [compose(batch, rng) for _ in range(DRAWS)]
             alike = {
                 one: _alike([_pooled(encoder, view) for view in views], origins[one])
                 for one, encoder in encoders.items()
             }
-            found[name].append(Level(strength, knobs, alike))
+            known.append(Level(strength, knobs, alike))
+        found[name] = known
     return found, floor
+
+
+def _some(samples: Samples, most: int) -> Batch:
+    """Evenly spaced samples of the pool."""
+    n = min(most, len(samples.pool))
+    return samples.batch(
+        samples.pool[torch.linspace(0, len(samples.pool) - 1, n).round().long()], "cpu"
+    )
 
 
 def _pooled(encoder: Encoder, batch: Batch) -> torch.Tensor:
