@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDE = 7.6  # inches: the page's column
 SMALL = 7.5  # points, of small text
+OTHERS = [hue for hue in HUES if hue != BEST]  # where the best is one of many
+LEGEND = 70  # letters of a legend in one line
 MARKS = ("o", "s", "^", "D", "v", "P", "X")  # of classes beyond the hues
 
 
@@ -109,7 +111,8 @@ def maps(known: Mapping[str, Any], classes: Sequence[str]) -> Figure:
     handles, names = panels[0].get_legend_handles_labels()
     if 1 < len(names) <= 20:
         figure.legend(
-            handles, names, loc="outside lower center", ncols=min(8, len(names)), frameon=False,
+            handles, names, loc="outside lower center", frameon=False,
+            ncols=len(names) if sum(map(len, names)) < LEGEND else 5,
             fontsize=SMALL, handletextpad=0.1, columnspacing=1.0,
         )  # fmt: skip
     return figure
@@ -118,6 +121,8 @@ def maps(known: Mapping[str, Any], classes: Sequence[str]) -> Figure:
 def invariance_panels(known: Mapping[str, Any]) -> Figure:
     """How like a view its sample stays, against the augmentation's strength (1 = its default)."""
     augments, used = known["augments"], known["used"]
+    sides = [low for levels in augments.values() for one in levels for _, low, _ in _sides(one)]
+    lowest = min([-0.15, *sides])
     figure, panels = _grid(len(augments), 4, 1.45)
     for place, (axes, (name, levels)) in enumerate(zip(panels, augments.items(), strict=True)):
         for which, hue in (("untrained", QUIET), ("trained", BEST)):
@@ -133,7 +138,7 @@ def invariance_panels(known: Mapping[str, Any]) -> Figure:
         axes.set_title(
             name, fontsize=8, color=INK, loc="left", weight="bold" if name in used else "normal"
         )
-        axes.set_ylim(-0.25, 1.06)
+        axes.set_ylim(lowest - 0.06, 1.06)
         axes.set_xlim(0, 2.05)
         axes.set_xticks([0, 1, 2], ["off", "1", "2"])
         axes.set_yticks([0, 0.5, 1])
@@ -142,11 +147,15 @@ def invariance_panels(known: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def _sides(level: Mapping[str, Any]) -> list[Sequence[float]]:
+    return [level["alike"][which] for which in ("trained", "untrained")]
+
+
 def steps(errors: Mapping[str, Sequence[float]], metric: str) -> Figure:
     """The error of each step that is told: the exported encoder's, and what it is held against."""
     figure, (axes,) = _grid(1, 1, 2.6)
     for place, (name, values) in enumerate(errors.items()):
-        hue = BEST if place == 0 else HUES[place % len(HUES)]
+        hue = BEST if place == 0 else OTHERS[place % len(OTHERS)]
         axes.plot(
             range(1, 1 + len(values)), values, color=hue, lw=2 if place == 0 else 1.2, label=name
         )
