@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 def room(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0]
+    return parts[-1] if parts[-1] == "__main__" else parts[0]  # a door, wherever it lies
 
 
 def imported(path: Path) -> set[str]:

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslsearch.report.page import build
+from sslsearch.search.lessons import refresh
+from sslsearch.space import SpaceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 when the folder is no study."""
     folder = arguments().parse_args(argv).study
+    try:
+        refresh(folder)
+    except SpaceError as error:  # of another version: the report leaves out what it cannot know
+        print(error, file=sys.stderr)
     try:
         print(build(folder))
     except ValueError as error:

@@ -5,37 +5,36 @@ from __future__ import annotations
 import csv
 import json
 import math
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sslsearch.plots import Bar, Curve, Point
+from sslsearch.plots import Curve, Point
+from sslsearch.probe.metrics import sign
+from sslsearch.report import answers
+from sslsearch.report.answers import Lessons
+from sslsearch.report.effects import Trial, levelled
 
 NAN = math.nan
 SIGNS = ("leaderboard.csv", "events.jsonl", "study.db")  # one of them makes a folder a study
 
 
 @dataclass(frozen=True)
-class Effect:
-    """Trials with a part against trials without it, at the deepest rung all of them reached.
-
-    low and high: 95 % interval of the difference (Welch), nan with fewer than two on a side.
-    """
+class Contestant:
+    """One line of the confirmation; nan where a figure or its interval is not known."""
 
     name: str
-    trials_with: int
-    trials_without: int
-    mean_with: float
-    mean_without: float
-    low: float = NAN
-    high: float = NAN
-
-    @property
-    def difference(self) -> float:
-        return self.mean_with - self.mean_without
+    kind: str  # winner, default, finalist, floor
+    pretext: str
+    seeds: int
+    score: float
+    score_low: float
+    score_high: float
+    test: float
+    test_low: float
+    test_high: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,9 @@ class StudyFiles:
     scores: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     losses: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     messages: Mapping[str, str] = field(default_factory=dict)
+    rungs: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    lessons: Lessons = field(default_factory=Lessons)
+    insight: Mapping[str, Any] = field(default_factory=dict)
     recipe: str = ""
     space: str = ""
 
@@ -67,8 +69,9 @@ def read(folder: Path) -> StudyFiles:
         raise ValueError(f"{folder}: there is no such folder")
     if not any((folder / name).exists() for name in SIGNS):
         raise ValueError(f"{folder} is not a study: it has none of {', '.join(SIGNS)}")
-    scores, losses, messages = _reports(folder / "events.jsonl")
+    scores, losses, messages, rungs = _reports(folder / "events.jsonl")
     result = _text(folder / "result.json")
+    lessons, insight = answers.read(folder)
     return StudyFiles(
         folder=folder,
         lines=_board(folder / "leaderboard.csv"),
@@ -76,6 +79,9 @@ def read(folder: Path) -> StudyFiles:
         scores=scores,
         losses=losses,
         messages=messages,
+        rungs=rungs,
+        lessons=lessons,
+        insight=insight,
         recipe=_text(folder / "best" / "recipe.yaml"),
         space=_text(folder / "space.yaml"),
     )
@@ -90,18 +96,35 @@ def learning_curves(study: StudyFiles, points: Mapping[str, Any]) -> list[Curve]
     ]
 
 
-def contenders(study: StudyFiles) -> list[Bar]:
-    """Winner, default and floors with their test figures."""
-    bars: list[Bar] = []
-    for kind in ("winner", "default"):
-        one = study.result.get(kind) or {}
-        name = str(one.get("name", kind))
-        if kind == "winner" or name != bars[0].name:
-            name = name if kind in name else f"{name} ({kind})"
-            bars.append(_bar(name, kind, one))
-    for name, one in (study.result.get("floors") or {}).items():
-        bars.append(_bar(name, "floor", one))
-    return [bar for bar in bars if math.isfinite(bar.value)]
+def contest(study: StudyFiles) -> list[Contestant]:
+    """Winner, default, other finalists and floors with their scores, the best test figure first."""
+    result, made = study.result, []
+    winner, default = (result.get(kind) or {} for kind in ("winner", "default"))
+    named = {id(winner): "winner", id(default): "default"}
+    shown = [winner] if winner.get("name") == default.get("name") else [winner, default]
+    others = (result.get("finalists") or {}).values()
+    shown += [one for one in others if one.get("name") not in {one.get("name") for one in shown}]
+    for one in shown:
+        made.append(_contestant(one, named.get(id(one), "finalist")))
+    for name, one in (result.get("floors") or {}).items():
+        made.append(_contestant({"name": name, **one}, "floor"))
+    better = sign(str(result.get("metric") or "accuracy").removeprefix("probe/"))
+    known = [one for one in made if math.isfinite(one.test)]
+    return sorted(known, key=lambda one: -better * one.test)
+
+
+def recipes(study: StudyFiles) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The winner's recipe and the default's; empty where they are not known."""
+    known = study.lessons.recipes
+    default = known.get(study.lessons.default) or {}
+    winner = known.get(str((study.result.get("winner") or {}).get("recipe_hash"))) or {}
+    return winner or default, default
+
+
+def exported(study: StudyFiles) -> Mapping[str, Any]:
+    """The recipe that is exported; empty in a study that has not ended."""
+    recipe: Mapping[str, Any] = study.result.get("recipe") or {}
+    return recipe
 
 
 def fronts(study: StudyFiles) -> dict[str, list[Point]]:
@@ -124,38 +147,27 @@ def fronts(study: StudyFiles) -> dict[str, list[Point]]:
     }
 
 
-def effects(study: StudyFiles, column: str) -> list[Effect]:
-    """What each augmentation (or pretext, or encoder) did to the score, best first.
-
-    Scores of different rungs do not compare, so all trials are read at one rung: the deepest that
-    at least half of them reached. The sampler prefers what works, so this is a hint and no proof.
-    """
-    at, _ = scores_at_common_rung(study)
-    trials = [line for line in study.of_kind("trial") if line["id"] in at]
-    parts = {line["id"]: set(filter(None, line[column].split("+"))) for line in trials}
-    if column != "augment":
-        parts = {line["id"]: {line[column]} for line in trials}
-    found = []
-    for name in sorted(set().union(*parts.values())):
-        inside = [at[trial] for trial, names in parts.items() if name in names]
-        outside = [at[trial] for trial, names in parts.items() if name not in names]
-        low, high = _welch(inside, outside)
-        found.append(
-            Effect(name, len(inside), len(outside), _mean(inside), _mean(outside), low, high)
+def compared(study: StudyFiles, column: str) -> list[Trial]:
+    """Every trial's levelled score, with its parts in a column of the leaderboard."""
+    at = comparable(study)
+    lines = [line for line in study.of_kind("trial") if line["id"] in at]
+    return [
+        Trial(
+            line["pretext"],
+            frozenset(filter(None, line[column].split("+")))
+            if column == "augment"
+            else frozenset([line[column]]),
+            at[line["id"]],
         )
-    return sorted(found, key=lambda effect: -_or(effect.difference, -math.inf))
+        for line in lines
+    ]
 
 
-def scores_at_common_rung(study: StudyFiles) -> tuple[dict[str, float], int]:
-    """Each trial's score at the deepest number of samples that at least half of them reached."""
-    known = {
-        line["id"]: {x: y for x, y in study.scores.get(line["id"], ()) if math.isfinite(y)}
-        for line in study.of_kind("trial")
-    }
-    known = {trial: points for trial, points in known.items() if points}
-    reached = Counter(x for points in known.values() for x in points)
-    deep = max((x for x, n in reached.items() if 2 * n >= len(known)), default=0)
-    return {trial: points[deep] for trial, points in known.items() if deep in points}, deep
+def comparable(study: StudyFiles) -> dict[str, float]:
+    """Each trial's levelled score, of those that have one: see `effects.levelled`."""
+    trials = [line["id"] for line in study.of_kind("trial")]
+    scores = levelled([study.rungs.get(trial, {}) for trial in trials])
+    return {trial: y for trial, y in zip(trials, scores, strict=True) if math.isfinite(y)}
 
 
 def costs(study: StudyFiles) -> list[dict[str, Any]]:
@@ -184,9 +196,19 @@ def number(text: Any) -> float:
         return NAN
 
 
-def _bar(name: str, kind: str, one: Mapping[str, Any]) -> Bar:
-    value = one.get("test_mean", one.get("test"))
-    return Bar(name, kind, number(value), number(one.get("test_low")), number(one.get("test_high")))
+def _contestant(one: Mapping[str, Any], kind: str) -> Contestant:
+    return Contestant(
+        name=str(one.get("name", kind)),
+        kind=kind,
+        pretext=str(one.get("pretext") or ""),
+        seeds=int(one.get("seeds") or 1),
+        score=number(one.get("score")),
+        score_low=number(one.get("score_low")),
+        score_high=number(one.get("score_high")),
+        test=number(one.get("test_mean", one.get("test"))),
+        test_low=number(one.get("test_low")),
+        test_high=number(one.get("test_high")),
+    )
 
 
 def _board(path: Path) -> list[Mapping[str, str]]:
@@ -200,10 +222,12 @@ def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def _reports(path: Path) -> tuple[Any, Any, dict[str, str]]:
-    """Scores and losses by trial, sorted by samples seen; a line that was torn is skipped."""
+def _reports(path: Path) -> tuple[Any, Any, dict[str, str], Any]:
+    """Scores and losses by trial, sorted by samples seen, messages, and scores by rung; a line that
+    was torn is skipped."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     losses: dict[str, dict[int, float]] = defaultdict(dict)
+    rungs: dict[str, dict[int, float]] = defaultdict(dict)
     messages: dict[str, str] = {}
     for line in _text(path).splitlines():
         try:
@@ -212,33 +236,21 @@ def _reports(path: Path) -> tuple[Any, Any, dict[str, str]]:
             continue
         if event.get("kind") != "report":
             continue
+        trial = event["trial"]
+        rung = event.get("rung", len(rungs[trial]))
         for key, value, step in event["metrics"]:
             if value is not None and key in ("score", "loss"):
-                (scores if key == "score" else losses)[event["trial"]][step] = value
+                (scores if key == "score" else losses)[trial][step] = value
+            if value is not None and key == "score":
+                rungs[trial][rung] = value
         if event.get("message"):
-            messages[event["trial"]] = event["message"]
-    return _sorted(scores), _sorted(losses), messages
+            messages[trial] = event["message"]
+    return _sorted(scores), _sorted(losses), messages, rungs
 
 
 def _sorted(points: Mapping[str, Mapping[int, float]]) -> dict[str, list[tuple[int, float]]]:
     return {trial: sorted(known.items()) for trial, known in points.items()}
 
 
-def _mean(values: Sequence[float]) -> float:
-    return statistics.fmean(values) if values else NAN
-
-
 def _or(value: float, other: float) -> float:
     return value if math.isfinite(value) else other
-
-
-def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the difference of two means (Welch 1947)."""
-    if len(first) < 2 or len(second) < 2:
-        return NAN, NAN
-    from scipy.stats import ttest_ind  # slow to import, and only here
-
-    if max(first) == min(first) and max(second) == min(second):
-        return NAN, NAN
-    interval = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    return float(interval.low), float(interval.high)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from sslsearch import registry
 from sslsearch.data.samples import Samples
 from sslsearch.probe.base import Probe
+from sslsearch.probe.details import details
 from sslsearch.probe.interval import mean_interval, paired_difference
 from sslsearch.probe.metrics import LOSSES
 from sslsearch.search.pareto import objectives, standing
@@ -89,6 +91,7 @@ class Confirmed:
     contender: Contender
     test: tuple[float, ...]  # the goal's metric on the test split, one for each run
     samples_RN: Floats  # (runs, test samples): each sample's share in it, more = better
+    details: tuple[dict[str, Any], ...] = ()  # where each run errs: see probe/details.py
 
     @property
     def name(self) -> str:
@@ -126,13 +129,14 @@ def open_test(
     classes = np.unique(train.labels_N[train.labelled].numpy()).tolist()
     confirmed = []
     for contender in contenders:
-        scores, samples = [], []
+        scores, samples, errs = [], [], []
         for path in contender.runs.values():
             seen = load_file(path)["test"]
             knows = probe.taken(classes) if contender.predicts else fitted_probe(path, probe, train)
             scores.append(knows.score(seen, truth).values[metric])
             samples.append(knows.shares(metric, seen, truth))
-        confirmed.append(Confirmed(contender, tuple(scores), np.stack(samples)))
+            errs.append(details(knows, seen, truth))
+        confirmed.append(Confirmed(contender, tuple(scores), np.stack(samples), tuple(errs)))
     return confirmed
 
 

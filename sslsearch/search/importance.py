@@ -61,7 +61,7 @@ def importance(
     scores: Sequence[float],
     seed: int = 0,
 ) -> list[Weight]:
-    """What each question explains, the weightiest first; scores must be of one rung.
+    """What each question explains, the weightiest first; scores must compare (see `levelled`).
 
     Args:
         answers: of each trial, to the questions that it was asked.

@@ -13,7 +13,7 @@ from typing import Any
 from sslsearch.probe.base import build as build_probe
 from sslsearch.probe.metrics import as_score, sign
 from sslsearch.report.page import build as build_report
-from sslsearch.search import confirm
+from sslsearch.search import confirm, insight, lessons
 from sslsearch.search.board import front, line_of
 from sslsearch.search.cost import cost, rung_agreement, saved
 from sslsearch.search.logged import flat_metrics, study_tags, tests
@@ -38,6 +38,8 @@ def finish(study: Study, answer: Answer) -> Summary:
     write_best(study, answer.verdict.chosen, result)
     write_front(study, result)
     made = draw(study, _recipe(answer.verdict.chosen), result)
+    lessons.write(study.folder, study.space, study.record.rows())
+    insight.write(study.folder, study.train, answer.confirmed, answer.verdict.chosen)
     made.append(build_report(study.folder))
     tracker = study.tracker
     chosen = _recipe(answer.verdict.chosen)

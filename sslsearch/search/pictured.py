@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sslsearch.augment.compose import Compose
 from sslsearch.plots import Bar, Point
 from sslsearch.probe.metrics import as_score, sign
 from sslsearch.search.board import front, line_of
@@ -16,7 +17,7 @@ from sslsearch.track import pictures
 from sslsearch.train.build import build
 from sslsearch.values import Recipe
 
-SHEET_SAMPLES, SHEET_VIEWS = 4, 4
+SHEET_SAMPLES, SHEET_VIEWS, STEP_SAMPLES = 4, 4, 2
 
 
 def draw(study: Study, chosen: Recipe, result: dict[str, Any]) -> list[Path]:
@@ -30,6 +31,7 @@ def draw(study: Study, chosen: Recipe, result: dict[str, Any]) -> list[Path]:
     less = sign(str(result["metric"]).removeprefix("probe/")) < 0
     made = [
         draw_views(study, chosen),
+        *draw_steps(study, chosen),
         pictures.curves(reports, families, folder / "curves.png", floors=known, metric=judge),
         pictures.loss_curve(reports, families, folder / "loss.png"),
         pictures.leaderboard_bars(bars(result), folder / "result.png", test_metric(result), less),
@@ -80,3 +82,24 @@ def draw_views(study: Study, recipe: Recipe) -> Path:
     rows = [[view[i] for view in views] for i in range(len(batch))]
     originals, path = modality.pictured(batch, batch, spec), study.folder / "views.png"
     return pictures.contact_sheet(originals, rows, path, modality.panel)
+
+
+def draw_steps(study: Study, recipe: Recipe) -> list[Path]:
+    """What each augmentation adds to those before it: steps.png, where there are two or more."""
+    path, used = study.folder / "steps.png", dict(recipe["augment"] or {})
+    path.unlink(missing_ok=True)
+    if len(used) < 2:
+        return []
+    index = torch.arange(min(STEP_SAMPLES, len(study.train)))
+    batch = view = study.train.batch(index, torch.device("cpu"))
+    rng = torch.Generator().manual_seed(0)
+    modality, spec = study.train.modality, study.train.spec
+    after = []
+    for name, knobs in used.items():
+        view = Compose({name: knobs})(view, rng)
+        after.append(modality.pictured(view, batch, spec))
+    rows = [[step[i] for step in after] for i in range(len(batch))]
+    originals, title = modality.pictured(batch, batch, spec), "One augmentation after another"
+    headings = [f"+ {name}" for name in used]
+    pictures.contact_sheet(originals, rows, path, modality.panel, title, headings=headings)
+    return [path]

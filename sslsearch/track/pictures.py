@@ -26,10 +26,11 @@ def contact_sheet(
     panel: Panel = plots.lines,
     title: str = "What the pretext task is shown",
     names: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> Path:
     """A row per sample: the original, then its views, as `panel` draws them.
 
-    `names` are written beside the rows.
+    `names` are written beside the rows, `headings` above the views.
     """
     wide = 1 + max((len(row) for row in views), default=0)
     tall = max(1, len(samples))
@@ -46,8 +47,8 @@ def contact_sheet(
         if row < len(names):
             grid[row, 0].set_ylabel(names[row], fontsize=8, color=plots.INK)
     for column in range(wide):
-        heading = "original" if column == 0 else f"view {column}"
-        grid[0, column].set_title(heading, fontsize=9, color=plots.INK)
+        above = ["original", *(headings or [f"view {i}" for i in range(1, wide)])]
+        grid[0, column].set_title(above[column], fontsize=9, color=plots.INK)
     return save(figure, path)
 
 

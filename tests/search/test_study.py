@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
+from sslsearch.report import answers
 from sslsearch.search.board import COLUMNS
 from sslsearch.search.outcome import finish, recall
 from sslsearch.search.study import Answer, Study
@@ -66,6 +68,18 @@ class TestStudy:
         for name in ("recipe.yaml", "encoder.safetensors", "probe.json", "README.md"):
             assert (folder / "best" / name).stat().st_size > 0
         assert (folder / "report.html").exists()
+        lessons, insight = answers.read(folder)
+        assert {one.id for one in lessons.trials} == set(trials["id"])
+        assert {axis.name for axis in lessons.axes} == {q.name for q in space.questions()}
+        assert set(lessons.recipes) >= {study.default.hash}
+        assert np.sum(insight["errors"]["default"]["table"]) == 2 * len(study.data.test)  # 2 seeds
+        assert {"jitter", "crop_resize"} <= insight["invariance"]["augments"].keys()
+        assert len(insight["map"]["trained"]["xy"]) == 24  # labels of the training split alone
+        page = (folder / "report.html").read_text()
+        for figure in ("What the encoder ignores", "A map of the embeddings", "Where it errs"):
+            assert figure in page
+        assert "No insight.json" not in page
+        assert "left no answers.json" not in page
         assert (folder / "study.db").exists()
         assert not list((folder / "trials").glob("t*"))  # losers leave nothing behind
         default = study.default.hash
