@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sslsearch import plots
-from sslsearch.probe.metrics import as_score, sign
+from sslsearch.probe.metrics import as_score
 from sslsearch.report import classes, drawn, ranks, recipe, show, unseen
 from sslsearch.report import study as files
 from sslsearch.report.answers import among, words
@@ -60,7 +60,6 @@ def contents(study: StudyFiles) -> dict[str, Any]:
         "answer": answer(study),
         "metric": metric,
         "test_metric": test_metric(study),
-        "less_is_better": sign(test_metric(study).removeprefix("test ")) < 0,
         "result": result,
         "study": study,
         "lessons": lessons,
@@ -69,7 +68,6 @@ def contents(study: StudyFiles) -> dict[str, Any]:
         "hues": hues,
         "warnings": warnings(study),
         "contest": files.contest(study),
-        "recipes": files.recipes(study),
         "knobs": recipe.compared(lessons, *files.recipes(study)) if shown else [],
         "steps": recipe.pipeline(lessons, shown),
         "shown": shown,
