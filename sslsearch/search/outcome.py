@@ -184,8 +184,11 @@ def write_best(study: Study, chosen: confirm.Confirmed, result: dict[str, Any]) 
 
 
 def shareable(recipe: Recipe) -> Recipe:
-    """The recipe without the passwords that addresses in it may hold; its weights are the same."""
-    return Recipe(json.loads(scrub(json.dumps(recipe.body))))
+    """The recipe without the passwords that addresses in it may hold, and without the storage of
+    the study that has found it; its weights are the same."""
+    body = json.loads(scrub(json.dumps(recipe.body)))
+    body.get("compute", {}).update(storage=None)
+    return Recipe(body)
 
 
 def summarise(result: dict[str, Any], folder: Path) -> Summary:

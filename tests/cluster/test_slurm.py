@@ -59,6 +59,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(450)
 def test_a_study_under_slurm_goes_on_after_sigterm(
     slurm: dict[str, str], space_file: Path, tmp_path: Path
 ) -> None:

@@ -138,12 +138,13 @@ def test_failed_runs_do_not_confirm(tmp_path: Path) -> None:
 
 def test_what_is_kept_or_shared_holds_no_password(space: Space, tmp_path: Path) -> None:
     text = space.text.replace("mlflow: none", 'mlflow: "postgresql://me:secret@host/db?token=abc"')
-    secret = parse(text)
+    secret = parse(text + "compute: {storage: s3://ours/x}\n")
     recipe = secret.default()
     shared = shareable(recipe)
     assert "secret" in recipe.to_yaml()
     assert shared.hash == recipe.hash
     assert "secret" not in shared.to_yaml()
+    assert "s3://ours" not in shared.to_yaml()
     kept = scrub(secret.text)
     assert "secret" not in kept
     assert "abc" not in kept
