@@ -19,7 +19,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from sslsearch.run import overrides, parser
+from sslsearch.run import arguments, overrides
 from sslsearch.space import load
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +167,7 @@ def test_what_is_written_down_to_be_run_is_understood(tmp_path: Path) -> None:
     assert len(found) > 3
     for line in found:
         words = re.split(r"sslsearch\.run |local\.sh submit ", line)[1]
-        args = parser().parse_args(shlex.split(words, comments=True))
+        args = arguments().parse_args(shlex.split(words, comments=True))
         space = load(args.space, overrides(args))
         assert args.out or space.compute.storage, f"{line}: the answer would be lost"
 
