@@ -38,8 +38,7 @@ def finish(study: Study, answer: Answer) -> Summary:
     write_best(study, answer.verdict.chosen, result)
     write_front(study, result)
     made = draw(study, _recipe(answer.verdict.chosen), result)
-    lessons.write(study.folder, study.space, study.record.rows())
-    insight.write(study.folder, study.train, answer.confirmed, answer.verdict.chosen)
+    learn(study, answer)
     made.append(build_report(study.folder))
     tracker = study.tracker
     chosen = _recipe(answer.verdict.chosen)
@@ -52,6 +51,17 @@ def finish(study: Study, answer: Answer) -> Summary:
     register(study, chosen, result)
     study.mark_finished()
     return summarise(result, study.folder)
+
+
+def learn(study: Study, answer: Answer) -> None:
+    """Leave what the report says beyond the answer; a fault there is told and costs no answer."""
+    try:
+        lessons.write(study.folder, study.space, study.record.rows())
+        insight.write(study.folder, study.train, answer.confirmed, answer.verdict.chosen)
+    except Exception as fault:
+        if checkpoint.no_room(fault, study.folder):
+            raise
+        study.console.note(f"the report will say less: {type(fault).__name__}: {fault}")
 
 
 def recall(study: Study) -> Summary:

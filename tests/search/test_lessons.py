@@ -1,13 +1,16 @@
 """answers.json: what trials were asked, from the record alone, at the end or on demand."""
 
+import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sslsearch.report.__main__ import main
 from sslsearch.report.answers import among, read
-from sslsearch.search import lessons
+from sslsearch.search import lessons, outcome
 from sslsearch.search.record import Record
 from sslsearch.space import Space
 from sslsearch.values import Report
@@ -71,3 +74,27 @@ def test_conditions_in_words() -> None:
     assert among([]) == ""
     assert among([("pretext.kind", "mae"), ("pretext.mae.masking.kind", "span")]) == "of mae, span"
     assert among([("augment.jitter.on", True)]) == "with jitter"
+
+
+def test_a_fault_in_what_the_report_adds_costs_no_answer(
+    record: Record, space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told; but a disk without room is a fault of the study."""
+    told: list[str] = []
+    console = SimpleNamespace(note=told.append)
+    study: Any = SimpleNamespace(
+        folder=tmp_path, space=space, record=record, train=None, console=console
+    )
+    answer: Any = SimpleNamespace(confirmed=[], verdict=SimpleNamespace(chosen=None))
+    fault: Exception = RuntimeError("no gradient for this encoder")
+
+    def fail(*args: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(outcome.insight, "write", fail)
+    outcome.learn(study, answer)
+    assert (tmp_path / "answers.json").exists()
+    assert told == ["the report will say less: RuntimeError: no gradient for this encoder"]
+    fault = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        outcome.learn(study, answer)
