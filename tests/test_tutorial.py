@@ -13,10 +13,10 @@ import sslsearch
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
 SMALLER = {  # what the test does not wait for
-    "--minutes 3": "--minutes 1 --trials 5",
+    "--minutes 3": "--minutes 1 --trials 3 --set confirm.seeds=1 --set confirm.top=1",
     "--samples 100000": "--samples 4000",
     "first: 4_000, last: 16_000": "first: 500, last: 1_000",
-    "trials: 30, minutes: 4": "trials: 3, minutes: 1",
+    "budget: {trials: 30, minutes: 4}": "budget: {trials: 3}\nconfirm: {top: 1, seeds: 1}",
 }
 
 
