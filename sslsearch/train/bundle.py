@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 import yaml
@@ -47,39 +47,27 @@ LIBRARIES = ("torch", "numpy", "pyarrow", "scikit-learn", "safetensors")
 AGAIN = "export it again from its study: python -m sslsearch.export STUDY"
 
 
-def save(
-    to: Path,
-    *,
-    recipe: Recipe,
-    weights: Path | Mapping[str, torch.Tensor],
-    probe: FittedProbe | None,
-    spec: InputSpec,
-    preprocess: Mapping[str, Any],
-    classes: list[str],
-    scores: Mapping[str, Any],
-) -> None:
-    """Write the folder `to`, replacing an older bundle there; a reader never finds half of one.
+class Parts(TypedDict):
+    """What a bundle is made of.
 
-    Args:
-        weights: a safetensors file with the encoder's state dict, or the state dict.
-        scores: plain values, kept as they are (nan becomes null). The README shows `metric`,
-            `judge_by`, `verdict`, `winner`, `default`, `exported`, `floors` and the exported
-            run's own `run_score` and `run_test`, where they are there.
+    weights: a safetensors file with the encoder's state dict, or the state dict.
+    scores: plain values, kept as they are (nan becomes null). The README shows `metric`,
+        `judge_by`, `verdict`, `winner`, `default`, `exported`, `floors` and the exported run's own
+        `run_score` and `run_test`, where they are there.
     """
 
-    def write(folder: Path) -> None:
-        fill(
-            folder,
-            recipe=recipe,
-            weights=weights,
-            probe=probe,
-            spec=spec,
-            preprocess=preprocess,
-            classes=classes,
-            scores=scores,
-        )
+    recipe: Recipe
+    weights: Path | Mapping[str, torch.Tensor]
+    probe: FittedProbe | None
+    spec: InputSpec
+    preprocess: Mapping[str, Any]
+    classes: list[str]
+    scores: Mapping[str, Any]
 
-    into(to, write)
+
+def save(to: Path, **parts: Unpack[Parts]) -> None:
+    """Write the folder `to`, replacing an older bundle there; a reader never finds half of one."""
+    into(to, lambda folder: fill(folder, **parts))
 
 
 def fill(
